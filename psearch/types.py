@@ -1,0 +1,171 @@
+"""The vocabulary every room speaks: scenes, batches and what a network says about them.
+
+Boxes are xyxy everywhere, in pixels, as float32. "Original pixels" are those of the picture as it
+lies on disk; "input pixels" those of the resized and padded tensor a network sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+UNLABELLED = -1
+"""Identity of a person who is there but whom nobody has named."""
+
+Boxes = list[Tensor]
+"""One (n, 4) tensor per image, xyxy, input pixels."""
+
+Propose = Callable[[], Boxes]
+"""Computes the network's proposals; not called, it costs nothing."""
+
+Pick = Callable[[Propose], Boxes]
+"""Decides which boxes the network describes: training samples, a gallery takes the proposals
+(`lambda propose: propose()`), a query or a teacher answers with boxes of its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One whole picture and the people in it.
+
+    boxes: (n, 4) float32, xyxy, original pixels, clipped to the picture.
+    ids: (n,) int64; dense 0..N-1 in a training split, any number >= 0 elsewhere, or UNLABELLED.
+    ignore: (n,) bool; True: neither a target nor an error for the detector.
+    """
+
+    name: str
+    height: int
+    width: int
+    boxes: np.ndarray
+    ids: np.ndarray
+    ignore: np.ndarray
+    camera: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """One search: a person in a scene, and the scenes to search.
+
+    scene: index into the split's scenes. box: (4,) float32, xyxy, original pixels.
+    gallery: (g,) int64 indices into the split's scenes, in protocol order; it may list a scene twice
+    where the protocol file does.
+    """
+
+    scene: int
+    box: np.ndarray
+    identity: int
+    gallery: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Scenes in a fixed order, a way to read them, and the searches asked of them.
+
+    read: index -> (h, w, 3) uint8 RGB in original pixels; must be picklable for loader workers.
+    """
+
+    name: str
+    scenes: Sequence[Scene]
+    read: Callable[[int], np.ndarray]
+    queries: Sequence[Query] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """A data set with its splits. `val` is for tuning; `test` is looked at once, at the end.
+
+    identities: number of labelled training identities. fingerprint: hex digest of everything that
+    decides pixels, boxes, ids, queries and galleries. sides: (shorter, longer) side in pixels a scene
+    is resized to fit before a network sees it; None keeps its size. gallery_size: scenes per search,
+    -1 for all of them.
+    """
+
+    name: str
+    fingerprint: str
+    identities: int
+    train: Split
+    val: Split | None
+    test: Split
+    sides: tuple[int, int] | None = None
+    gallery_size: int = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Scenes as a network sees them: resized, flipped, normalised, padded at the right and bottom.
+
+    images: (b, 3, h, w) float32. sizes: (b, 2) height and width before padding. scales: (b,) input
+    pixels per original pixel. boxes, ids, ignore: per image, input pixels. scenes: indices into the split.
+    """
+
+    images: Tensor
+    sizes: Tensor
+    scales: Tensor
+    boxes: Boxes
+    ids: list[Tensor]
+    ignore: list[Tensor]
+    scenes: list[int]
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device; lists are moved element by element."""
+
+        def move(value: object) -> object:
+            if isinstance(value, Tensor):
+                return value.to(device, non_blocking=True)
+            if isinstance(value, list) and value and isinstance(value[0], Tensor):
+                return [part.to(device, non_blocking=True) for part in value]
+            return value
+
+        return replace(self, **{f.name: move(getattr(self, f.name)) for f in fields(self)})
+
+    def pin_memory(self) -> Batch:
+        """What a `DataLoader` calls for faster copies to a GPU."""
+        return replace(self, images=self.images.pin_memory())
+
+
+class Tap(NamedTuple):
+    """A named inner feature map a network publishes: its channels and its stride in input pixels."""
+
+    channels: int
+    stride: int
+
+
+@dataclass(frozen=True, eq=False)
+class SearchOutput:
+    """Everything a network says about a batch of b images; a part it does not have is None.
+
+    features: tap name -> (b, c, h, w).
+    anchors: (a, 4), xyxy, input pixels, the same for every image of the batch.
+    objectness: (b, a) logits; anchor_deltas: (b, a, 4) in the code of `psearch.boxes.encode`.
+    proposals: per image (m, 4), detached; None if `pick` did not ask for them.
+    boxes: per image (n, 4), what `pick` answered; the rows below follow them, N = sum of n.
+    box_logits: (N, 2), background then person; box_deltas: (N, 4) relative to `boxes`;
+    embeddings: (N, d), unit length.
+    """
+
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+    anchors: Tensor | None = None
+    objectness: Tensor | None = None
+    anchor_deltas: Tensor | None = None
+    proposals: Boxes | None = None
+    boxes: Boxes = field(default_factory=list)
+    box_logits: Tensor | None = None
+    box_deltas: Tensor | None = None
+    embeddings: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """What was found in one scene, in original pixels, best score first.
+
+    boxes: (n, 4) float32 xyxy. scores: (n,) float32, probability of a person. embeddings: (n, d)
+    float32, unit length.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    embeddings: np.ndarray
