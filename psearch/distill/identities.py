@@ -1,0 +1,97 @@
+"""The paper's second approach: a pre-computed look-up table of the teacher's ID features inside the
+student's OIM loss (Munjal, Amin, Galasso, BMVC 2019, abstract; no code or equation is public)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from psearch.distill.teacher import People, Teacher
+from psearch.distill.term import Term
+
+Aggregate = Callable[[Tensor], Tensor]
+"""The features of one identity (n, d), unit rows -> its row of the table (d,)."""
+
+
+def mean(features: Tensor) -> Tensor:
+    """The direction of the mean feature."""
+    return normalize(features.mean(dim=0), dim=0)
+
+
+def first(features: Tensor) -> Tensor:
+    """The feature of the first box in the order of the data set."""
+    return features[0]
+
+
+def medoid(features: Tensor) -> Tensor:
+    """The feature that is most similar to all others of the identity."""
+    return features[(features @ features.T).sum(dim=1).argmax()]
+
+
+AGGREGATES: dict[str, Aggregate] = {"mean": mean, "first": first, "medoid": medoid}
+
+
+def identity_table(people: People, *, identities: int, aggregate: Aggregate) -> Tensor:
+    """One row per identity: (identities, d), unit length. Raises ValueError for identities without a box."""
+    missing = sorted(set(range(identities)) - set(people.ids.tolist()))
+    if missing:
+        raise ValueError(
+            f"the teacher {people.teacher} saw no box of {len(missing)} of {identities} identities "
+            f"(first: {missing[0]}): it was asked about another data set than the student's"
+        )
+    return torch.stack([aggregate(people.embeddings[people.ids == i]) for i in range(identities)])
+
+
+class Identities(Term):
+    """Fill the student's identity memory from the teacher before training; nothing is computed at a step, and
+    the teacher never runs in the training loop.
+
+    The paper says "a pre-computed look-up table of ID features" and no more; so our reading, each a switch:
+    aggregate: `mean` (default), `first` or `medoid` over the ground-truth boxes of an identity.
+    update: "frozen" (default: "pre-computed" implies it), "momentum" (initialised, then updated as in OIM) or
+    "anchored" (updated, then drawn back towards the teacher's row by `pull`, 0…1).
+    queue: keep OIM's circular queue of unlabelled people (True, as in OIM).
+    source: "people" (features of the training boxes) or "prototypes" (the table the teacher's own identity
+    loss ended with).
+    """
+
+    requires = frozenset({"embeddings"})
+
+    def __init__(
+        self,
+        *,
+        aggregate: str = "mean",
+        update: str = "frozen",
+        pull: float = 0.1,
+        queue: bool = True,
+        source: str = "people",
+        **_: Any,
+    ) -> None:
+        super().__init__()
+        for name, value, known in (
+            ("update", update, ("frozen", "momentum", "anchored")),
+            ("source", source, ("people", "prototypes")),
+            ("aggregate", aggregate, tuple(AGGREGATES)),
+        ):
+            if value not in known:
+                raise ValueError(f"distill.identities.{name}={value}: choose one of {', '.join(known)}")
+        self.aggregate, self.queue, self.source = AGGREGATES[aggregate], queue, source
+        self.frozen = update == "frozen"
+        self.pull = pull if update == "anchored" else 0.0
+
+    def prepare(self, teacher: Teacher, memory: nn.Module) -> None:
+        table = memory.table
+        assert isinstance(table, Tensor)
+        rows = self._table(teacher, len(table)).to(table.device)
+        memory.adopt(rows, frozen=self.frozen, pull=self.pull, queue=self.queue)  # type: ignore[operator]
+
+    def _table(self, teacher: Teacher, identities: int) -> Tensor:
+        if self.source == "people":
+            return identity_table(teacher.people(), identities=identities, aggregate=self.aggregate)
+        if teacher.prototypes is None:
+            raise ValueError(f"teacher={teacher.name} has no table of its own; set distill.identities.source=people")
+        return normalize(teacher.prototypes, dim=1)

@@ -1,0 +1,53 @@
+"""The criterion of person search: what a network said and what is true -> named, unweighted losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from psearch.losses.identity import IdentityMemory
+from psearch.losses.proposals import ProposalLoss
+from psearch.losses.regions import RegionSampler, region_losses, region_targets
+from psearch.types import Batch, Pick, SearchOutput
+
+LOSSES = ("rpn_object", "rpn_box", "roi_class", "roi_box", "identity")
+
+
+class SearchCriterion(nn.Module):
+    """Detection losses of Faster R-CNN plus the OIM loss over the identity memory.
+
+    weights: loss name -> weight; 0 means "watch only". Raises ValueError for a name that is none of LOSSES
+    or a weight below zero.
+    """
+
+    def __init__(
+        self, memory: IdentityMemory, *, weights: Mapping[str, float], anchors: ProposalLoss, regions: RegionSampler
+    ) -> None:
+        super().__init__()
+        for name, weight in weights.items():
+            if name not in LOSSES or weight < 0:
+                raise ValueError(f"weight {name}={weight}: losses are {', '.join(LOSSES)}, weights at least 0")
+        self.weights = {name: float(weights.get(name, 1.0)) for name in LOSSES}
+        self.memory, self.anchors, self.regions = memory, anchors, regions
+        self._seen: tuple[Tensor, Tensor] | None = None
+
+    def pick(self, batch: Batch) -> Pick:
+        """Which boxes a network in training describes."""
+        return self.regions.pick(batch)
+
+    def forward(self, output: SearchOutput, batch: Batch) -> dict[str, Tensor]:
+        assert output.embeddings is not None
+        targets = region_targets(output.boxes, batch, self.regions.foreground)
+        embeddings, ids = output.embeddings[targets.person], targets.ids[targets.person]
+        self._seen = (embeddings.detach(), ids)
+        losses = self.anchors(output, batch) | region_losses(output, targets)
+        return losses | {"identity": self.memory(embeddings, ids)}
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Let the memory learn from the step that was just made."""
+        if self._seen is not None:
+            self.memory.remember(*self._seen)
+            self._seen = None

@@ -1,0 +1,55 @@
+"""How wrong the proposal network is (Ren et al. 2015, eq. 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
+
+from psearch.boxes import encode
+from psearch.losses.matching import balanced, match
+from psearch.types import Batch, SearchOutput
+
+
+@dataclass(frozen=True)
+class ProposalLoss:
+    """`rpn_object` and `rpn_box` over a balanced sample of anchors.
+
+    per_image: anchors per image. positive: largest share of persons. An anchor is a person from overlap
+    `foreground` on, or if it is the best of a person; background below `background`.
+    """
+
+    per_image: int = 256
+    positive: float = 0.5
+    foreground: float = 0.7
+    background: float = 0.3
+
+    def __call__(self, output: SearchOutput, batch: Batch) -> dict[str, Tensor]:
+        assert output.anchors is not None and output.objectness is not None and output.anchor_deltas is not None
+        anchors, logits, labels, deltas, wanted = output.anchors, [], [], [], []
+        everyone = zip(output.objectness, output.anchor_deltas, batch.boxes, batch.ignore, strict=True)
+        for objectness, delta, boxes, ignore in everyone:
+            found = match(anchors, boxes, ignore)
+            person = (found.overlap >= self.foreground) | self._best(found.target, found.overlap)
+            chosen, rest = balanced(
+                person, (found.overlap < self.background) & ~found.blurred & ~person,
+                count=self.per_image, share=self.positive,
+            )  # fmt: skip
+            logits.append(objectness[torch.cat([chosen, rest])])
+            labels.append(torch.cat([torch.ones_like(chosen), torch.zeros_like(rest)]))
+            deltas.append(delta[chosen])
+            wanted.append(encode(boxes[found.target[chosen]], anchors[chosen]))
+        truth = torch.cat(labels).float()
+        count = max(len(truth), 1)
+        return {
+            "rpn_object": binary_cross_entropy_with_logits(torch.cat(logits).float(), truth, reduction="sum") / count,
+            "rpn_box": smooth_l1_loss(torch.cat(deltas).float(), torch.cat(wanted), beta=1 / 9, reduction="sum") / count,
+        }  # fmt: skip
+
+    @staticmethod
+    def _best(target: Tensor, overlap: Tensor) -> Tensor:
+        """Anchors that nobody beats for their ground-truth box, if they touch it at all."""
+        most = overlap.new_zeros(int(target.max()) + 1).scatter_reduce(0, target, overlap, "amax")
+        return (overlap > 0.1) & (overlap >= most[target])

@@ -1,0 +1,86 @@
+"""Regions in training: which boxes are described, and how wrong class and place are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, smooth_l1_loss
+
+from psearch.boxes import encode
+from psearch.losses.matching import Match, balanced, match
+from psearch.types import UNLABELLED, Batch, Boxes, Pick, Propose, SearchOutput
+
+
+@dataclass(frozen=True)
+class RegionSampler:
+    """Balanced sampling of proposals and ground truth (Girshick 2015, section 2.3).
+
+    per_image: boxes per image. positive: largest share of persons. A box is a person from overlap
+    `foreground` on and background below `background`; between, it is left out.
+    """
+
+    per_image: int = 128
+    positive: float = 0.5
+    foreground: float = 0.5
+    background: float = 0.5
+
+    def pick(self, batch: Batch) -> Pick:
+        """The pick of training: ground truth joins the proposals, then a balanced set is drawn."""
+
+        def picked(propose: Propose) -> Boxes:
+            return [
+                self._sample(torch.cat([own, boxes[~ignore]]), boxes, ignore)
+                for own, boxes, ignore in zip(propose(), batch.boxes, batch.ignore, strict=True)
+            ]
+
+        return picked
+
+    def _sample(self, candidates: Tensor, targets: Tensor, ignore: Tensor) -> Tensor:
+        found = match(candidates, targets, ignore)
+        negative = (found.overlap < self.background) & ~found.blurred
+        rows = balanced(
+            found.overlap >= self.foreground, negative, count=self.per_image, share=self.positive
+        )
+        return candidates[torch.cat(rows)]
+
+
+@dataclass(frozen=True, eq=False)
+class RegionTargets:
+    """What the described boxes (N rows, as in `SearchOutput.boxes`) should be.
+
+    person: (N,) bool. boxes: (N, 4) the true box where `person`. ids: (N,) identity, UNLABELLED for people
+    without one; undefined where not `person`.
+    """
+
+    person: Tensor
+    boxes: Tensor
+    ids: Tensor
+
+
+def region_targets(boxes: Boxes, batch: Batch, foreground: float) -> RegionTargets:
+    """Match described boxes (per image, input pixels) to the batch's ground truth."""
+    matches: list[Match] = []
+    true: list[Tensor] = []
+    ids: list[Tensor] = []
+    for own, targets, names, ignore in zip(boxes, batch.boxes, batch.ids, batch.ignore, strict=True):
+        found = match(own, targets, ignore)
+        matches.append(found)
+        true.append(targets[found.target] if len(targets) else torch.zeros_like(own))
+        ids.append(names[found.target] if len(names) else torch.full_like(found.target, UNLABELLED))
+    person = torch.cat([found.overlap >= foreground for found in matches])
+    return RegionTargets(person, torch.cat(true), torch.cat(ids))
+
+
+def region_losses(output: SearchOutput, targets: RegionTargets) -> dict[str, Tensor]:
+    """`roi_class`: cross-entropy over all described boxes; `roi_box`: smooth L1 of the persons' deltas,
+    divided by the number of all described boxes (Girshick 2015, eq. 1-3)."""
+    assert output.box_logits is not None and output.box_deltas is not None
+    count = max(len(targets.person), 1)
+    boxes, person = torch.cat(output.boxes), targets.person
+    wanted = encode(targets.boxes[person], boxes[person])
+    return {
+        "roi_class": cross_entropy(output.box_logits.float(), person.long(), reduction="sum") / count,
+        "roi_box": smooth_l1_loss(output.box_deltas[person].float(), wanted, beta=1.0, reduction="sum") / count,
+    }

@@ -1,0 +1,38 @@
+"""What a person-search network is built on: a trunk for scenes and a head for regions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from psearch.types import Tap
+
+
+class Backbone(nn.Module):
+    """A trunk that turns images into named feature maps, and a head that turns cut-out regions of the
+    last of them into region features (the "conv5" of a C4 Faster R-CNN).
+
+    taps: name -> Tap, in the order of computation; the last one feeds proposals and regions.
+    region_size: (height, width) in bins that RoIAlign cuts. region_channels and region_map: channels and
+    (height, width) of what `head` returns for one region. keep_layout: box branches see the region map
+    flattened (small networks need the layout) instead of averaged (the published C4 recipe).
+    align_samples: sampling points per bin side of RoIAlign.
+    """
+
+    taps: Mapping[str, Tap]
+    head: nn.Module
+    region_size: tuple[int, int]
+    region_channels: int
+    region_map: tuple[int, int]
+    keep_layout: bool = False
+    align_samples: int = 2
+
+    @property
+    def tap(self) -> str:
+        """Name of the feature map that proposals and regions read."""
+        return list(self.taps)[-1]
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Images (b, 3, h, w), normalised -> tap name -> (b, c, h / stride, w / stride)."""
+        raise TypeError(f"{type(self).__name__} does not define a trunk")

@@ -1,0 +1,82 @@
+"""The region proposal network (Ren et al. 2015) on one feature map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torchvision.models.detection.rpn import RPNHead
+from torchvision.ops import batched_nms
+
+from psearch.boxes import clip, decode
+from psearch.types import Boxes
+
+
+class ProposalNetwork(nn.Module):
+    """Scores anchors for "a person is here" and moves them onto the person.
+
+    sizes: square root of an anchor's area, input pixels. aspects: height over width. The anchors are part
+    of the state dict, so a checkpoint knows the ones it was trained with. before, after: proposals kept
+    before and after suppression at overlap `nms`; `train_before`, `train_after` the same in training
+    where they differ (the published recipes keep more).
+    """
+
+    sizes: Tensor
+    aspects: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        stride: int,
+        sizes: Sequence[float],
+        aspects: Sequence[float],
+        before: int,
+        after: int,
+        nms: float = 0.7,
+        train_before: int | None = None,
+        train_after: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.stride, self.nms = stride, nms
+        self.kept = (before, after)
+        self.kept_in_training = (train_before or before, train_after or after)
+        self.register_buffer("sizes", torch.as_tensor(list(sizes), dtype=torch.float32))
+        self.register_buffer("aspects", torch.as_tensor(list(aspects), dtype=torch.float32))
+        self.head = RPNHead(channels, len(self.sizes) * len(self.aspects))
+
+    def anchors(self, height: int, width: int) -> Tensor:
+        """Anchors of a (height, width) feature map: (height * width * shapes, 4), xyxy, input pixels."""
+        tall = rearrange(self.sizes[:, None] * self.aspects.sqrt(), "s a -> (s a)")
+        wide = rearrange(self.sizes[:, None] / self.aspects.sqrt(), "s a -> (s a)")
+        half = torch.stack([wide, tall], dim=-1) / 2
+        x = (torch.arange(width, device=half.device) + 0.5) * self.stride
+        y = (torch.arange(height, device=half.device) + 0.5) * self.stride
+        centre = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[:, :, None]
+        return rearrange(torch.cat([centre - half, centre + half], dim=-1), "h w a xyxy -> (h w a) xyxy")
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features (b, c, h, w) -> anchors (a, 4), objectness (b, a) logits, deltas (b, a, 4)."""
+        objectness, deltas = self.head([features])
+        anchors = self.anchors(features.shape[-2], features.shape[-1])
+        return (
+            anchors,
+            rearrange(objectness[0], "b a h w -> b (h w a)"),
+            rearrange(deltas[0], "b (a xyxy) h w -> b (h w a) xyxy", xyxy=4),
+        )
+
+    @torch.no_grad()
+    def propose(self, anchors: Tensor, objectness: Tensor, deltas: Tensor, size: tuple[int, int]) -> Boxes:
+        """The best boxes per image, clipped to `size` (height, width), best first, at most `after`."""
+        before, after = self.kept_in_training if self.training else self.kept
+        scores, best = objectness.float().topk(min(before, objectness.shape[1]), dim=1)
+        boxes = decode(deltas.float().gather(1, best[..., None].expand(-1, -1, 4)), anchors[best])
+        boxes = clip(boxes, *size)
+        image = torch.arange(len(scores), device=scores.device)[:, None].expand_as(scores)
+        large = ((boxes[..., 2:] - boxes[..., :2]) >= 1).all(-1)
+        boxes, scores, image = boxes[large], scores[large], image[large]
+        keep = batched_nms(boxes, scores, image, self.nms)
+        boxes, image = boxes[keep], image[keep]
+        return [boxes[image == i][:after] for i in range(len(objectness))]

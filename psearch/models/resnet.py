@@ -1,0 +1,101 @@
+"""torchvision's ResNets as C4 backbones: conv1 to layer3 for scenes, layer4 for regions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import get_model, get_model_weights
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from torchvision.ops import FrozenBatchNorm2d
+
+from psearch.models.backbone import Backbone
+from psearch.types import Tap
+
+DEPTHS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], list[int]]] = {
+    18: (BasicBlock, [2, 2, 2, 2]),
+    34: (BasicBlock, [3, 4, 6, 3]),
+    50: (Bottleneck, [3, 4, 6, 3]),
+}
+
+
+def _slim(network: ResNet, width: float) -> ResNet:
+    """The same network with every convolution and normalisation at `width` times its channels."""
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Conv2d):
+                channels = 3 if child.in_channels == 3 else int(child.in_channels * width)
+                slim: nn.Module = nn.Conv2d(
+                    channels, int(child.out_channels * width), child.kernel_size, child.stride, child.padding,
+                    bias=False,
+                )  # fmt: skip
+                nn.init.kaiming_normal_(slim.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(child, nn.BatchNorm2d):
+                slim = nn.BatchNorm2d(int(child.num_features * width))
+            else:
+                continue
+            setattr(parent, name, slim)
+    return network
+
+
+def _frozen(module: nn.Module) -> nn.Module:
+    """Replace every BatchNorm by torchvision's FrozenBatchNorm2d with the same numbers."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            fixed = FrozenBatchNorm2d(child.num_features, eps=child.eps)
+            fixed.load_state_dict(child.state_dict(), strict=False)
+            setattr(module, name, fixed)
+        else:
+            _frozen(child)
+    return module
+
+
+def _pretrained(depth: int) -> ResNet:
+    try:
+        weights = get_model_weights(f"resnet{depth}").DEFAULT  # type: ignore[attr-defined]
+        return get_model(f"resnet{depth}", weights=weights)
+    except OSError as error:
+        raise ValueError(
+            f"ImageNet weights of resnet{depth} cannot be downloaded here ({error}); put the file that torchvision "
+            f"names into {torch.hub.get_dir()}/checkpoints, or train from scratch with "
+            "compression.backbone.pretrained=false"
+        ) from error
+
+
+class ResNetC4(Backbone):
+    """ResNet-18, 34 or 50 (He et al. 2016) split as in C4 Faster R-CNN and OIM (Xiao et al. 2017).
+
+    width: multiplies every channel count. pretrained: ImageNet weights (only at width 1).
+    frozen_norm: BatchNorm keeps its ImageNet statistics, as the published recipes do.
+    Raises ValueError for a depth torchvision lacks, or weights that cannot be had.
+    """
+
+    region_size = (14, 14)
+    region_map = (7, 7)
+
+    def __init__(
+        self, *, depth: int, width: float = 1.0, pretrained: bool = False, frozen_norm: bool = False
+    ) -> None:
+        super().__init__()
+        if depth not in DEPTHS:
+            raise ValueError(f"depth={depth} is no known ResNet; choose from {sorted(DEPTHS)}")
+        if pretrained and width != 1.0:
+            raise ValueError("ImageNet weights exist at width=1 only; set pretrained=false")
+        if frozen_norm and not pretrained:
+            raise ValueError("frozen_norm=true needs pretrained=true: an untrained norm must learn")
+        network = _pretrained(depth) if pretrained else ResNet(*DEPTHS[depth])
+        if width != 1.0:
+            network = _slim(network, width)
+        if frozen_norm:
+            _frozen(network)
+        self.stem = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
+        self.c2, self.c3, self.c4, self.head = network.layer1, network.layer2, network.layer3, network.layer4
+        channels = [int(c * width * DEPTHS[depth][0].expansion) for c in (64, 128, 256, 512)]
+        self.taps = {
+            name: Tap(c, stride) for name, c, stride in zip(("c2", "c3", "c4"), channels, (4, 8, 16), strict=False)
+        }
+        self.region_channels = channels[3]
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        c2 = self.c2(self.stem(images))
+        c3 = self.c3(c2)
+        return {"c2": c2, "c3": c3, "c4": self.c4(c3)}
