@@ -39,7 +39,7 @@ def _align_once(features: Tensor, boxes: Boxes, size: tuple[int, int], stride: f
     )
     grid = rearrange(grid, "b n r c xy -> b (n r) c xy")
     cut = grid_sample(features, grid, padding_mode="border", align_corners=False)
-    cut = rearrange(cut, "b c (n r) w -> b n c r w", n=count)
+    cut = rearrange(cut, "b c (n r) w -> b n c r w", n=count, r=rows)
     if all(len(per_image) == count for per_image in boxes):
         return cut.flatten(0, 1)
     return torch.cat([image[: len(per_image)] for image, per_image in zip(cut, boxes, strict=True)])

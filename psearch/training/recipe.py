@@ -1,0 +1,74 @@
+"""A recipe: everything that decides what a training produces, for a student and for a teacher alike."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from psearch.training.build import Facts, build
+from psearch.types import Benchmark
+
+PACKAGE = Path(__file__).parents[1]
+CODE = ("boxes.py", "models", "losses", "data", "training/trainer.py", "training/search.py", "training/reid.py")
+"""The files whose code decides the weights that a recipe ends with."""
+
+
+def make_task(recipe: Mapping[str, Any], facts: Facts) -> Any:
+    """The task (network and criterion) of a recipe {student, compression, …}."""
+    return build(recipe["student"], facts=facts, compression=recipe["compression"])
+
+
+def new_task(recipe: Mapping[str, Any], benchmark: Benchmark, *, seed: int) -> tuple[nn.Module, Facts]:
+    """A task with fresh weights: the same ones for the same seed, whatever is distilled later."""
+    count = recipe["student"].get("anchors", {}).get("count", 4)
+    facts = Facts.of(benchmark, anchors=count)
+    torch.manual_seed(seed)
+    return make_task(recipe, facts), facts
+
+
+def restored_task(checkpoint: Mapping[str, Any], path: Path) -> nn.Module:
+    """The task a checkpoint was written by, with its weights. Raises ValueError if they do not fit its config."""
+    try:
+        facts = Facts(**checkpoint["facts"])
+        task: nn.Module = make_task(checkpoint["config"], facts)
+        task.network.load_state_dict(checkpoint["network"])  # type: ignore[union-attr]
+        criterion = checkpoint["criterion"]
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{path} is no checkpoint of psearch, or of another version of it ({error})") from error
+    task.criterion.load_state_dict(criterion, strict=False)  # type: ignore[union-attr]
+    return task
+
+
+@cache
+def code_digest() -> str:
+    """Hash of the code that decides weights; comments and docstrings do not count."""
+    digest = hashlib.sha256()
+    for entry in CODE:
+        path = PACKAGE / entry
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(f"{file.relative_to(PACKAGE)}\n{_meaning(file.read_text())}\n".encode())
+    return digest.hexdigest()
+
+
+def _meaning(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            if isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+                body[:1] = []
+    return ast.dump(tree)
+
+
+def address(recipe: Mapping[str, Any], benchmark: str) -> str:
+    """12 hex digits that stand for a deciding recipe, the data's fingerprint and the code that matters."""
+    text = json.dumps([recipe, benchmark, code_digest()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

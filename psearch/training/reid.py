@@ -1,0 +1,60 @@
+"""Training of a re-identification network on ground-truth crops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from psearch.data.crop_loading import CropLoader
+from psearch.data.crops import CropBatch, training_crops
+from psearch.losses.reid import ReidCriterion
+from psearch.training.build import Facts, build
+from psearch.types import Benchmark
+
+
+class ReidTask(nn.Module):
+    """A re-identification network and its criterion: crops -> named raw losses.
+
+    facts: of the data. compression: the node of that group; only its backbone is used. network, criterion:
+    partials of `conf/student/reid.yaml`.
+    """
+
+    detects = False
+    provides = frozenset({"embeddings"})
+
+    def __init__(
+        self,
+        *,
+        facts: Facts,
+        compression: Mapping[str, Any],
+        network: Callable[..., nn.Module],
+        criterion: Callable[..., ReidCriterion],
+    ) -> None:
+        super().__init__()
+        self.network = network(backbone=build(compression["backbone"]))
+        size = self.network.embedding_size
+        assert isinstance(size, int)
+        self.criterion = criterion(facts.identities, size=size)
+        self.weights = self.criterion.weights
+
+    @property
+    def prototypes(self) -> Tensor:
+        """The identity table it ended with: (identities, d), unit rows."""
+        return normalize(self.criterion.prototypes.detach(), dim=1)
+
+    def loader(self, benchmark: Benchmark, **options: Any) -> CropLoader:
+        """Training batches of person crops."""
+        crop = self.network.crop
+        assert isinstance(crop, tuple)
+        return CropLoader(training_crops(benchmark, size=crop), **options)
+
+    def forward(self, batch: CropBatch) -> dict[str, Tensor]:
+        embeddings = self.network.describe(batch.images)  # type: ignore[operator]
+        losses: dict[str, Tensor] = self.criterion(embeddings, batch.ids)
+        return losses
+
+    def after_step(self) -> None:
+        """Nothing to remember: its table is learnt by gradient."""

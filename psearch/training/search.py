@@ -1,0 +1,92 @@
+"""Training of a person-search network, with or without a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from psearch.data.loading import SceneLoader
+from psearch.distill.distillation import Distillation
+from psearch.losses.criterion import SearchCriterion
+from psearch.losses.identity import IdentityMemory
+from psearch.training.build import Facts, build
+from psearch.types import Batch, Benchmark, SearchOutput
+
+PARTS = frozenset({"features", "anchors", "objectness", "anchor_deltas", "box_logits", "box_deltas", "embeddings"})
+
+
+class SearchTask(nn.Module):
+    """A student, its criterion and, beside them, an optional distillation: batch -> named raw losses.
+
+    facts: of the data. compression: the node of that group (backbone, proposals, anchor_loss, regions).
+    network, memory: partials of `conf/student`. anchors: {count, sizes, aspects}. weights: of the losses.
+    """
+
+    detects = True
+
+    def __init__(
+        self,
+        *,
+        facts: Facts,
+        compression: Mapping[str, Any],
+        network: Callable[..., nn.Module],
+        memory: Callable[..., IdentityMemory],
+        anchors: Mapping[str, Any],
+        weights: Mapping[str, float],
+    ) -> None:
+        super().__init__()
+        missing = {"backbone", "proposals", "anchor_loss", "regions"} - set(compression)
+        if missing:
+            raise ValueError(
+                f"this compression size has no {', '.join(sorted(missing))}: it is meant for crops; choose another one"
+            )
+        self.network = network(
+            backbone=build(compression["backbone"]),
+            anchor_sizes=anchors["sizes"] or facts.anchor_sizes,
+            aspects=anchors["aspects"] or [facts.aspect],
+            proposals=compression["proposals"],
+        )
+        size = self.network.embedding_size
+        assert isinstance(size, int)
+        self.criterion = SearchCriterion(
+            memory(facts.identities, size=size),
+            weights=weights,
+            anchors=build(compression["anchor_loss"]),
+            regions=build(compression["regions"]),
+        )
+        self.distillation: Distillation | None = None
+
+    def learn_from(self, distillation: Distillation) -> None:
+        """Add a teacher's terms; the network and its state dict stay what they are."""
+        distillation.prepare(self.criterion.memory)
+        self.distillation = distillation
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Loss name -> weight in the sum."""
+        return self.criterion.weights | (self.distillation.weights if self.distillation else {})
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """Parts of its output that it was trained for, should it become a teacher."""
+        return PARTS if self.criterion.weights["identity"] else PARTS - {"embeddings"}
+
+    @property
+    def prototypes(self) -> Tensor | None:
+        """The identity table it ended with."""
+        return self.criterion.memory.table if self.criterion.weights["identity"] else None
+
+    def loader(self, benchmark: Benchmark, **options: Any) -> SceneLoader:
+        """Training batches of whole scenes."""
+        return SceneLoader(benchmark.train, sides=benchmark.sides, train=True, **options)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        output: SearchOutput = self.network(batch.images, self.criterion.pick(batch))
+        losses: dict[str, Tensor] = self.criterion(output, batch)
+        return losses | (self.distillation(output, batch) if self.distillation else {})
+
+    def after_step(self) -> None:
+        """The identity memory learns from the step that was just made."""
+        self.criterion.after_step()

@@ -1,0 +1,68 @@
+"""The criterion says what Faster R-CNN's papers say, on any number of people."""
+
+import pytest
+import torch
+from torch.nn.functional import smooth_l1_loss
+
+from psearch.boxes import decode, encode
+from psearch.losses.criterion import LOSSES, SearchCriterion
+from psearch.losses.matching import match
+from psearch.losses.regions import RegionSampler, RegionTargets, region_losses
+from psearch.types import SearchOutput
+from tests import toys
+
+
+def test_deltas_decode_to_the_box_they_encode():
+    torch.manual_seed(0)
+    corner, size = torch.rand(20, 2) * 100, torch.rand(20, 2) * 50 + 1
+    boxes = torch.cat([corner, corner + size], dim=1)
+    anchors = boxes.roll(1, 0)
+    torch.testing.assert_close(decode(encode(boxes, anchors), anchors), boxes, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("people", [(2, 3), (0, 2), (0, 0), (1, 1)])
+def test_every_loss_is_finite_and_reaches_the_network(people):
+    network, criterion, batch = toys.network(), toys.criterion(), toys.batch(people=people)
+    losses = criterion(network(batch.images, criterion.pick(batch)), batch)
+    assert set(losses) == set(LOSSES)
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+    assert network.backbone.stem[0].weight.grad.abs().sum() > 0
+    criterion.after_step()
+
+
+def test_the_sampler_takes_ground_truth_and_keeps_its_share():
+    batch, sampler = toys.batch(), RegionSampler(8, positive=0.5, foreground=0.5, background=0.5)
+    torch.manual_seed(0)
+    far = torch.tensor([[80.0, 50, 90, 60]]).repeat(20, 1)
+    for boxes, targets in zip(sampler.pick(batch)(lambda: [far, far]), batch.boxes, strict=True):
+        assert len(boxes) == 8
+        overlap = match(boxes, targets, torch.zeros(len(targets), dtype=torch.bool)).overlap
+        assert (overlap == 1).sum() == min(len(targets), 4)
+
+
+def test_boxes_over_an_ignored_person_are_neither_person_nor_background():
+    person = torch.tensor([[10.0, 10, 30, 60]])
+    found = match(person + 1, person, torch.tensor([True]))
+    assert found.overlap.item() == 0 and found.blurred.item()
+    assert not match(person + 200, person, torch.tensor([True])).blurred.item()
+
+
+def test_region_losses_by_hand():
+    boxes = torch.tensor([[0.0, 0, 10, 20], [50, 0, 60, 20]])
+    true = torch.tensor([[1.0, 1, 12, 22], [0, 0, 1, 1]])
+    logits = torch.tensor([[0.0, 2.0], [1.0, 0.0]])
+    deltas = torch.zeros(2, 4)
+    targets = RegionTargets(torch.tensor([True, False]), true, torch.tensor([0, -1]))
+    losses = region_losses(SearchOutput(boxes=[boxes], box_logits=logits, box_deltas=deltas), targets)
+    wanted = (torch.log1p(torch.exp(torch.tensor(-2.0))) + torch.log1p(torch.exp(torch.tensor(-1.0)))) / 2
+    torch.testing.assert_close(losses["roi_class"], wanted)
+    by_hand = smooth_l1_loss(deltas[0], encode(true[0], boxes[0]), reduction="sum") / 2
+    torch.testing.assert_close(losses["roi_box"], by_hand)
+
+
+@pytest.mark.parametrize("weights", [{"identiti": 1.0}, {"identity": -1.0}])
+def test_unknown_or_negative_weights_are_refused(weights):
+    known = toys.criterion()
+    with pytest.raises(ValueError, match="weight"):
+        SearchCriterion(known.memory, weights=weights, anchors=known.anchors, regions=known.regions)

@@ -1,0 +1,53 @@
+"""Small networks and batches that tests of several rooms share."""
+
+from __future__ import annotations
+
+import torch
+
+from psearch.losses.criterion import SearchCriterion
+from psearch.losses.identity import IdentityMemory
+from psearch.losses.proposals import ProposalLoss
+from psearch.losses.regions import RegionSampler
+from psearch.models.compact import Compact
+from psearch.models.oim import OIMNetwork
+from psearch.types import UNLABELLED, Batch
+
+
+def network(seed: int = 0, *, embedding: int = 16, width: int = 16) -> OIMNetwork:
+    """A person-search network of a few ten thousand parameters."""
+    torch.manual_seed(seed)
+    return OIMNetwork(
+        Compact(widths=[16, 16, 16, width, 2 * width]),
+        anchor_sizes=[16, 24],
+        aspects=[2.0],
+        proposals={"before": 60, "after": 12, "nms": 0.6},
+        embedding=embedding,
+        strips=2,
+    )
+
+
+def criterion(identities: int = 5, *, embedding: int = 16, queue: int = 8) -> SearchCriterion:
+    memory = IdentityMemory(identities, size=embedding, queue=queue)
+    return SearchCriterion(memory, weights={}, anchors=ProposalLoss(per_image=32), regions=RegionSampler(8))
+
+
+def batch(seed: int = 0, *, people: tuple[int, ...] = (2, 3), identities: int = 5) -> Batch:
+    """Noise with boxes; the first person of every scene has an identity, every third has none."""
+    generator = torch.Generator().manual_seed(seed)
+    boxes, ids = [], []
+    for count in people:
+        corner = torch.rand(count, 2, generator=generator) * torch.tensor([60.0, 20.0])
+        size = torch.rand(count, 1, generator=generator) * 12 + torch.tensor([[10.0, 24.0]])
+        boxes.append(torch.cat([corner, corner + size], dim=1))
+        names = torch.randint(0, identities, (count,), generator=generator)
+        names[2::3] = UNLABELLED
+        ids.append(names)
+    return Batch(
+        images=torch.randn(len(people), 3, 64, 96, generator=generator),
+        sizes=torch.tensor([[64, 96]] * len(people)),
+        scales=torch.ones(len(people)),
+        boxes=boxes,
+        ids=ids,
+        ignore=[torch.zeros(count, dtype=torch.bool) for count in people],
+        scenes=list(range(len(people))),
+    )
