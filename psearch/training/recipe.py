@@ -6,6 +6,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,15 @@ def new_task(recipe: Mapping[str, Any], benchmark: Benchmark, *, seed: int) -> t
 def restored_task(checkpoint: Mapping[str, Any], path: Path) -> nn.Module:
     """The task a checkpoint was written by, with its weights. Raises ValueError if they do not fit its config."""
     try:
-        facts = Facts(**checkpoint["facts"])
-        task: nn.Module = make_task(checkpoint["config"], facts)
-        task.network.load_state_dict(checkpoint["network"])  # type: ignore[union-attr]
-        criterion = checkpoint["criterion"]
+        known = {field.name: checkpoint["facts"][field.name] for field in fields(Facts)}
+        task: nn.Module = make_task(checkpoint["config"], Facts(**known))
+        task.network.load_state_dict(checkpoint["network"])  # type: ignore[operator]
+        own = task.criterion.state_dict()  # type: ignore[operator]
+        kept = {key: value for key, value in checkpoint["criterion"].items() if key in own}
+        fitting = {key: value for key, value in kept.items() if own[key].shape == value.shape}
+        task.criterion.load_state_dict(fitting, strict=False)  # type: ignore[operator]
     except (KeyError, TypeError, RuntimeError) as error:
         raise ValueError(f"{path} is no checkpoint of psearch, or of another version of it ({error})") from error
-    task.criterion.load_state_dict(criterion, strict=False)  # type: ignore[union-attr]
     return task
 
 

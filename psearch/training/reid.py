@@ -19,10 +19,9 @@ class ReidTask(nn.Module):
     """A re-identification network and its criterion: crops -> named raw losses.
 
     facts: of the data. compression: the node of that group; only its backbone is used. network, criterion:
-    partials of `conf/student/reid.yaml`.
+    partials of `conf/student/reid.yaml`. loading: augmentation, as `CropLoader` takes it.
     """
 
-    detects = False
     provides = frozenset({"embeddings"})
 
     def __init__(
@@ -32,8 +31,10 @@ class ReidTask(nn.Module):
         compression: Mapping[str, Any],
         network: Callable[..., nn.Module],
         criterion: Callable[..., ReidCriterion],
+        loading: Mapping[str, Any],
     ) -> None:
         super().__init__()
+        self.loading = dict(loading)
         self.network = network(backbone=build(compression["backbone"]))
         size = self.network.embedding_size
         assert isinstance(size, int)
@@ -45,11 +46,12 @@ class ReidTask(nn.Module):
         """The identity table it ended with: (identities, d), unit rows."""
         return normalize(self.criterion.prototypes.detach(), dim=1)
 
-    def loader(self, benchmark: Benchmark, **options: Any) -> CropLoader:
-        """Training batches of person crops."""
+    def loader(self, benchmark: Benchmark, *, batch_size: int, seed: int, workers: int) -> CropLoader:
+        """Training batches of person crops; they lie in memory, so `workers` would only be in the way."""
         crop = self.network.crop
         assert isinstance(crop, tuple)
-        return CropLoader(training_crops(benchmark, size=crop), **options)
+        crops = training_crops(benchmark, size=crop)
+        return CropLoader(crops, batch_size=batch_size, seed=seed, **self.loading)
 
     def forward(self, batch: CropBatch) -> dict[str, Tensor]:
         embeddings = self.network.describe(batch.images)  # type: ignore[operator]

@@ -21,10 +21,9 @@ class SearchTask(nn.Module):
     """A student, its criterion and, beside them, an optional distillation: batch -> named raw losses.
 
     facts: of the data. compression: the node of that group (backbone, proposals, anchor_loss, regions).
-    network, memory: partials of `conf/student`. anchors: {count, sizes, aspects}. weights: of the losses.
+    network, memory: partials of `conf/student`. anchors: {count, sizes, aspects}. weights: of the losses. loading:
+    augmentation, as `SceneLoader` takes it.
     """
-
-    detects = True
 
     def __init__(
         self,
@@ -35,8 +34,10 @@ class SearchTask(nn.Module):
         memory: Callable[..., IdentityMemory],
         anchors: Mapping[str, Any],
         weights: Mapping[str, float],
+        loading: Mapping[str, Any],
     ) -> None:
         super().__init__()
+        self.loading = dict(loading)
         missing = {"backbone", "proposals", "anchor_loss", "regions"} - set(compression)
         if missing:
             raise ValueError(
@@ -78,9 +79,17 @@ class SearchTask(nn.Module):
         """The identity table it ended with."""
         return self.criterion.memory.table if self.criterion.weights["identity"] else None
 
-    def loader(self, benchmark: Benchmark, **options: Any) -> SceneLoader:
+    def loader(self, benchmark: Benchmark, *, batch_size: int, seed: int, workers: int) -> SceneLoader:
         """Training batches of whole scenes."""
-        return SceneLoader(benchmark.train, sides=benchmark.sides, train=True, **options)
+        return SceneLoader(
+            benchmark.train,
+            sides=benchmark.sides,
+            train=True,
+            batch_size=batch_size,
+            seed=seed,
+            workers=workers,
+            **self.loading,
+        )
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         output: SearchOutput = self.network(batch.images, self.criterion.pick(batch))

@@ -1,0 +1,93 @@
+"""One run of a study: find or train its teacher, train the student, evaluate it, write the record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from psearch.evaluation.evaluator import Evaluator
+from psearch.training.build import build
+from psearch.training.fit import fit
+from psearch.training.found import save_found
+from psearch.training.identity import job_name
+from psearch.training.measure import device_named, measure, origin, scenes_of, short, split_named
+from psearch.training.run import Run, claim
+from psearch.training.teachers import TeacherRun, obtain
+from psearch.types import Benchmark
+
+log = logging.getLogger(__name__)
+
+OUTPUTS = Path("outputs")
+
+
+def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
+    """Do one run, or what is left of it, in its own directory; returns search mAP (or the re-ID upper bound).
+
+    config: resolved and plain. variant: the choices made in each group. With `stage: teacher` only the
+    teacher is made ready. Raises ValueError for what a user can mend.
+    """
+    torch.set_num_threads(config["trainer"].get("threads") or torch.get_num_threads())
+    device = device_named(config["device"])
+    logger = build(config["logger"])
+    wants_teacher = bool(config["distill"]) or config["stage"] == "teacher"
+    benchmark: Benchmark = build(config["data"])
+    teacher = (
+        obtain(config, variant["teacher"], benchmark, device=device, logger=logger) if wants_teacher else None
+    )
+    if config["stage"] == "teacher":
+        return None
+    directory = Path(config["directory"] or OUTPUTS / config["study"] / job_name(variant, config))
+    with claim(directory, config) as claimed:
+        if claimed.finished:
+            log.info("%s is done already", short(directory))
+            results = claimed.results
+        else:
+            results = _train(claimed, variant, benchmark, teacher, device=device, logger=logger)
+    metrics = (results or {})["metrics"]
+    return float(metrics.get("mAP", metrics["gt_mAP"]))
+
+
+def _train(
+    claimed: Run,
+    variant: Mapping[str, Any],
+    benchmark: Benchmark,
+    teacher: TeacherRun | None,
+    *,
+    device: torch.device,
+    logger: Any,
+) -> dict[str, Any]:
+    config = claimed.config
+    evaluator: Evaluator = build(config["evaluation"]["evaluator"])
+    split = split_named(benchmark, config["evaluation"]["split"])
+    loaded = teacher.load(benchmark, device) if teacher else None
+
+    def evaluate(task: nn.Module) -> dict[str, Any]:
+        evaluation, measured = measure(task, benchmark, evaluator, split, device=device)
+        save_found(claimed.directory, split, evaluation)
+        known = None
+        if teacher is not None and loaded is not None:
+            known = {"name": teacher.name, "directory": short(teacher.directory), "fingerprint": loaded.fingerprint}
+        return {"role": "student", "variant": dict(variant), "teacher": known} | measured | origin(config)
+
+    def validate(task: nn.Module) -> dict[str, float]:
+        assert benchmark.val is not None
+        return evaluator(task.network, scenes_of(benchmark, benchmark.val), benchmark.val, device=device).metrics  # type: ignore[arg-type]
+
+    return fit(
+        claimed,
+        benchmark,
+        device=device,
+        logger=logger,
+        study=config["study"],
+        job_type="student",
+        name=claimed.directory.name,
+        teacher=loaded,
+        evaluate=evaluate,
+        validate=validate if benchmark.val is not None else None,
+        tags=tuple(str(variant[key]) for key in ("student", "compression", "teacher", "distill")),
+    )

@@ -1,0 +1,123 @@
+"""Teachers are runs: a recipe is trained once, at an address made from what it is, and asked ever after."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import nn
+
+from psearch.distill.teacher import People, Teacher
+from psearch.training import checkpoint
+from psearch.training.fit import fit
+from psearch.training.identity import config_hash, deciding
+from psearch.training.people import people_of
+from psearch.training.recipe import address, restored_task
+from psearch.training.run import claim
+from psearch.types import Benchmark
+
+log = logging.getLogger(__name__)
+
+HOME = Path("outputs/teachers")
+RECIPE = ("student", "compression", "trainer", "seed")
+
+
+@dataclass(frozen=True)
+class TeacherRun:
+    """Where a trained teacher lies. name: its word in `conf/teacher`."""
+
+    name: str
+    checkpoint: Path
+
+    @property
+    def directory(self) -> Path:
+        return self.checkpoint.parent
+
+    def task(self) -> nn.Module:
+        """Its network and criterion as they were at the end of its training."""
+        return restored_task(checkpoint.load(self.checkpoint), self.checkpoint)
+
+    def load(self, benchmark: Benchmark, device: torch.device) -> Teacher:
+        """The teacher, frozen, ready to be asked about this data."""
+        state = checkpoint.load(self.checkpoint)
+        task = restored_task(state, self.checkpoint).to(device)
+        network, print_ = task.network, weights_print(task.network)  # type: ignore[arg-type]
+        assert isinstance(network, nn.Module)
+
+        def people() -> People:
+            return people_of(network, benchmark, directory=self.directory, teacher=print_, device=device)
+
+        same_people = state["facts"].get("data") == benchmark.fingerprint
+        return Teacher(
+            network,
+            name=self.name,
+            fingerprint=print_,
+            provides=task.provides,  # type: ignore[arg-type]
+            prototypes=task.prototypes if same_people else None,  # type: ignore[arg-type]
+            people=people,
+        )
+
+
+def recipe_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a teacher's (or a student's) config that decides its weights, with the data it is trained on."""
+    return deciding({"data": config["data"]} | {key: config["teacher"][key] for key in RECIPE})
+
+
+def needed(config: Mapping[str, Any]) -> str | None:
+    """A key that runs wanting the same teacher share; None if this run wants none that must be trained."""
+    if not config["distill"] or not config["teacher"] or config["teacher"].get("checkpoint"):
+        return None
+    return config_hash(recipe_of(config))
+
+
+def ready(key: str, home: Path = HOME) -> bool:
+    """Whether a teacher of that key lies there. A wrong yes (other code, other data) costs nothing but the
+    place of its training: the first run that wants it finds out and trains it."""
+    for results in home.glob("*/results.json"):
+        config = yaml.safe_load((results.parent / "config.yaml").read_text())
+        if config_hash(config) == key:
+            return True
+    return False
+
+
+def obtain(
+    config: Mapping[str, Any],
+    name: str,
+    benchmark: Benchmark,
+    *,
+    device: torch.device,
+    logger: Callable[..., Any],
+    home: Path = HOME,
+) -> TeacherRun:
+    """The teacher a run asks for, trained first if nobody did: other runs that want it wait meanwhile.
+
+    Raises ValueError if terms are chosen without a teacher, or its checkpoint cannot be read.
+    """
+    if not config["teacher"]:
+        terms = ", ".join(config["distill"])
+        raise ValueError(f"distill={terms} needs a teacher: add teacher=reid (or oim, …), or choose distill=none")
+    given = config["teacher"].get("checkpoint")
+    if given:
+        checkpoint.load(given)
+        return TeacherRun(name, Path(given))
+    recipe = recipe_of(config)
+    directory = home / f"{name}-{address(recipe, benchmark.fingerprint)}"
+    with claim(directory, {**recipe, "trainer": config["teacher"]["trainer"]}, wait_s=-1) as run:
+        if not run.finished:
+            log.info("training the teacher %s in %s", name, directory)
+            fit(run, benchmark, device=device, logger=logger, study="teachers", job_type="teacher", name=name)
+    return TeacherRun(name, directory / checkpoint.LAST)
+
+
+def weights_print(network: nn.Module) -> str:
+    """12 hex digits that stand for a network's weights."""
+    digest = hashlib.sha256()
+    for key, value in network.state_dict().items():
+        digest.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
