@@ -55,7 +55,7 @@ class Sprite:
 
 
 def render_scene(
-    index: int, *, seed: int, split: int, identities: Sequence[int], height: int, width: int
+    index: int, identities: Sequence[int], *, seed: int, split: int, height: int, width: int
 ) -> Rendered:
     """Scene `index` of a split, with these labelled people and up to two others.
 
@@ -160,7 +160,9 @@ def free_column(draws: Draws, view: View, body: float, taken: list[tuple[float, 
 
 def quantile(share: float) -> float:
     """The body height, in picture heights, below which that share of people lies."""
-    return float(np.interp(share, QUANTILES, HEIGHTS))
+    step = max(i for i, low in enumerate(QUANTILES[:-1]) if low <= share)
+    part = (share - QUANTILES[step]) / (QUANTILES[step + 1] - QUANTILES[step])
+    return HEIGHTS[step] + part * (HEIGHTS[step + 1] - HEIGHTS[step])
 
 
 def place_things(draws: Draws, view: View, light: float) -> list[Sprite]:
