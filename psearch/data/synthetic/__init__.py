@@ -1,0 +1,1 @@
+"""A procedural person-search benchmark: street scenes drawn from numbers, the same on every machine."""

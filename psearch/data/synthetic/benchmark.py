@@ -1,0 +1,91 @@
+"""`data=synthetic`: the procedural benchmark as a `Benchmark`, drawn once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import PIL
+
+from psearch.data.synthetic.cache import Recipe, load_split, obtain
+from psearch.data.synthetic.plan import Plan, check, draw_queries
+from psearch.types import Benchmark, Split
+
+SMALLEST = 48
+
+
+def synthetic(
+    root: str | Path,
+    *,
+    seed: int = 0,
+    height: int = 128,
+    width: int = 192,
+    train_scenes: int = 1500,
+    val_scenes: int = 150,
+    test_scenes: int = 250,
+    train_identities: int = 300,
+    val_identities: int = 60,
+    test_identities: int = 100,
+    queries: int = 200,
+    gallery_size: int = 100,
+    workers: int | None = None,
+) -> Benchmark:
+    """Street scenes with people whose identity is a combination of what they wear and carry.
+
+    Pictures are a function of the parameters alone, on every machine. Boxes (xyxy, original pixels) are
+    the extent of the whole person, hidden parts too, cut to the picture. Train ids are 0..N-1; val and
+    test ids follow them, so that no id is in two splits. Labelled people are at least 35% visible; hidden
+    passers-by are ignored. Val and test have up to `queries` searches in galleries of `gallery_size`
+    scenes, -1 for all others.
+    root: folder of the cache `synthetic-<hash>`; queries and galleries are drawn at each load.
+    workers: processes that draw; None for one per core.
+    Raises `ValueError` for sizes that cannot be had and for a damaged cache.
+    """
+    recipe = recipe_of(
+        seed,
+        (height, width),
+        {
+            "train": (train_scenes, train_identities),
+            "val": (val_scenes, val_identities),
+            "test": (test_scenes, test_identities),
+        },
+    )
+    folder = Path(root) / f"synthetic-{fingerprint(asdict(recipe))}"
+    obtain(folder, recipe, workers or os.cpu_count() or 1)
+    splits = {}
+    for plan in recipe.plans:
+        scenes, visible, pixels = load_split(folder, recipe, plan)
+        searches = [] if plan.name == "train" else draw_queries(
+            scenes, plan, visible, seed=seed, queries=queries, gallery_size=gallery_size
+        )
+        splits[plan.name] = Split(plan.name, scenes, pixels, searches)
+    return Benchmark(
+        name="synthetic",
+        fingerprint=fingerprint({**asdict(recipe), "queries": queries, "gallery_size": gallery_size}),
+        identities=train_identities,
+        gallery_size=gallery_size,
+        **splits,
+    )
+
+
+def recipe_of(seed: int, size: tuple[int, int], splits: dict[str, tuple[int, int]]) -> Recipe:
+    """The checked recipe of splits given as name -> (scenes, identities), in order."""
+    if min(size) < SMALLEST:
+        raise ValueError(f"height and width must be at least {SMALLEST} pixels, not {size[0]} and {size[1]}.")
+    plans, first = [], 0
+    for number, (name, (scenes, identities)) in enumerate(splits.items()):
+        plans.append(Plan(name, number, scenes, identities, first))
+        check(plans[-1])
+        first += identities
+    return Recipe(seed, *size, tuple(plans))
+
+
+def fingerprint(parameters: dict[str, object]) -> str:
+    """A hash of the parameters, the text of this package and the version of the drawing library."""
+    digest = hashlib.sha256(json.dumps([parameters, PIL.__version__], sort_keys=True).encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]

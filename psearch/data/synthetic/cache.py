@@ -1,0 +1,150 @@
+"""Rendered splits on disk: drawn by several processes, written as a whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.lib.format import open_memmap
+from tqdm import tqdm
+
+from psearch.data.synthetic.plan import Plan
+from psearch.data.synthetic.scene import Rendered, render_scene
+from psearch.types import UNLABELLED, Scene
+
+SCENES_WORTH_A_PROCESS = 100
+"""Fewer are drawn sooner than another process has started."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides the pixels and boxes of the benchmark."""
+
+    seed: int
+    height: int
+    width: int
+    plans: tuple[Plan, ...]
+
+
+class Pixels:
+    """Reads scene after scene from one memory-mapped array; opened anew in each process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.array: np.ndarray | None = None
+
+    def __call__(self, index: int) -> np.ndarray:
+        """The picture (h, w, 3) uint8, RGB; a copy."""
+        if self.array is None:
+            self.array = np.load(self.path, mmap_mode="r")
+        return np.array(self.array[index])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "array": None}
+
+
+def render_split(recipe: Recipe, plan: Plan, workers: int = 1) -> Iterator[Rendered]:
+    """The scenes of one split, in order; the same whatever the number of processes."""
+    draw = partial(render_scene, seed=recipe.seed, split=plan.number, height=recipe.height, width=recipe.width)
+    casts = plan.cast(recipe.seed)
+    workers = min(workers, plan.scenes // SCENES_WORTH_A_PROCESS)
+    if workers < 2:
+        yield from map(draw, range(plan.scenes), casts)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(draw, range(plan.scenes), casts, chunksize=8)
+
+
+def obtain(folder: Path, recipe: Recipe, workers: int) -> None:
+    """Makes sure that `folder` holds the rendered recipe; of two jobs that want it one draws it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        if folder.exists():
+            return
+        partial_folder = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(partial_folder, ignore_errors=True)
+        partial_folder.mkdir()
+        try:
+            for plan in recipe.plans:
+                write_split(partial_folder, recipe, plan, workers)
+            sizes = {path.name: path.stat().st_size for path in sorted(partial_folder.iterdir())}
+            summary = {"recipe": asdict(recipe), "bytes": sizes}
+            (partial_folder / "contents.json").write_text(json.dumps(summary, indent=1))
+            os.replace(partial_folder, folder)
+        finally:
+            shutil.rmtree(partial_folder, ignore_errors=True)
+
+
+def write_split(folder: Path, recipe: Recipe, plan: Plan, workers: int) -> None:
+    """Pictures as one array, annotations as another file beside it."""
+    shape = (plan.scenes, recipe.height, recipe.width, 3)
+    pixels = open_memmap(folder / f"{plan.name}.npy", mode="w+", dtype=np.uint8, shape=shape)
+    scenes = []
+    progress = tqdm(
+        render_split(recipe, plan, workers), f"drawing {plan.name}", plan.scenes, unit="scene", disable=None
+    )
+    for index, scene in enumerate(progress):
+        pixels[index] = scene.pixels
+        scenes.append(scene)
+    pixels.flush()
+    np.savez(folder / f"{plan.name}.npz", **flattened(scenes))
+
+
+def flattened(scenes: Sequence[Rendered]) -> dict[str, np.ndarray]:
+    """The annotations of all scenes as flat arrays."""
+    return {
+        "counts": np.array([len(scene.ids) for scene in scenes]),
+        "cameras": np.array([scene.camera for scene in scenes]),
+        "boxes": np.concatenate([scene.boxes for scene in scenes]),
+        "ids": np.concatenate([scene.ids for scene in scenes]),
+        "ignore": np.concatenate([scene.ignore for scene in scenes]),
+        "visible": np.concatenate([scene.visible for scene in scenes]),
+    }
+
+
+def annotated(plan: Plan, recipe: Recipe, flat: dict[str, np.ndarray]) -> tuple[list[Scene], list[np.ndarray]]:
+    """The scenes of a split and the visible shares of their people, from flat arrays."""
+    ends = np.cumsum(flat["counts"])[:-1]
+    boxes, ids, ignore, visible = (np.split(flat[key], ends) for key in ("boxes", "ids", "ignore", "visible"))
+    scenes = [
+        Scene(
+            name=f"{plan.name}_{i:05d}",
+            height=recipe.height,
+            width=recipe.width,
+            boxes=boxes[i],
+            ids=np.where(ids[i] == UNLABELLED, UNLABELLED, ids[i] + plan.first),
+            ignore=ignore[i],
+            camera=int(flat["cameras"][i]),
+        )
+        for i in range(plan.scenes)
+    ]
+    return scenes, visible
+
+
+def load_split(folder: Path, recipe: Recipe, plan: Plan) -> tuple[list[Scene], list[np.ndarray], Pixels]:
+    """Scenes, visible shares and reader of a rendered split.
+
+    Raises `ValueError` where a file is missing, cut short or unreadable.
+    """
+    try:
+        sizes = json.loads((folder / "contents.json").read_text())["bytes"]
+        for name in (f"{plan.name}.npy", f"{plan.name}.npz"):
+            if (folder / name).stat().st_size != sizes[name]:
+                raise ValueError(f"{name} is not {sizes[name]} bytes long")
+        with np.load(folder / f"{plan.name}.npz") as file:
+            scenes, visible = annotated(plan, recipe, dict(file))
+        pixels = Pixels(folder / f"{plan.name}.npy")
+        pixels(plan.scenes - 1)
+    except Exception as error:
+        raise ValueError(f"The rendered data in {folder} is damaged ({error}): delete that folder.") from error
+    return scenes, visible, pixels
