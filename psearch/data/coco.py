@@ -1,0 +1,163 @@
+"""Your own scenes: COCO-style JSON with a `person_id` per annotation, and a file of queries.
+
+    root/images/…              the pictures
+    root/train.json            images: id, file_name, width, height, camera (optional);
+                               annotations: image_id, bbox [x, y, w, h] in pixels, person_id (>= 0 a known
+                               person, -1 or absent an unknown one), ignore (optional)
+    root/test.json             the same, annotations with an id
+    root/queries.json          queries: annotation_id (in test.json), gallery (optional image ids;
+                               without it all test images but the query's own)
+    root/val.json, root/queries_val.json   optional, like test.json and queries.json
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from psearch.data.json_records import Record, box, field, integer, load
+from psearch.data.pictures import PictureFolder, clipped, fingerprint
+from psearch.data.transforms import pair
+from psearch.types import UNLABELLED, Benchmark, Query, Scene, Split
+
+
+def coco(root: str | Path, *, name: str = "coco", sides: Sequence[int] | None = None) -> Benchmark:
+    """Reads a folder of the layout above. sides: (shorter, longer) side to resize scenes to.
+
+    Labelled training identities are renumbered 0..N-1 in ascending order of `person_id`.
+    ValueError naming the file and the record for whatever is missing or contradictory.
+    The data fingerprint does not depend on `sides`.
+    """
+    root = Path(root)
+    train, test = _read_split(root, "train"), _read_split(root, "test")
+    files = [root / "train.json", root / "test.json", root / "queries.json"]
+    val = None
+    if (root / "val.json").exists():
+        val = _with_queries(_read_split(root, "val"), root / "queries_val.json")
+        files += [root / "val.json", root / "queries_val.json"]
+    split, identities = _renumbered(train.split)
+    splits = [split, *([val] if val else []), _with_queries(test, root / "queries.json")]
+    names = [scene.name for each in splits for scene in each.scenes]
+    return Benchmark(
+        name=name,
+        fingerprint=fingerprint(files, root / "images", names, "coco"),
+        identities=identities,
+        train=split,
+        val=val,
+        test=splits[-1],
+        sides=pair(sides),
+        gallery_size=_gallery_size(splits[-1]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """A split without queries, and what queries refer to."""
+
+    split: Split
+    file: Path
+    scene_of_image: dict[Any, int]
+    annotations: dict[Any, Record]
+
+
+def _read_split(root: Path, name: str) -> _Read:
+    file = root / f"{name}.json"
+    images = load(file, "images")
+    scene_of_image = {field(image, "id", f"In {file}, image"): index for index, image in enumerate(images)}
+    if len(scene_of_image) < len(images):
+        raise ValueError(f"In {file}, two images have the same id: make ids unique.")
+    of_scene: list[list[Record]] = [[] for _ in images]
+    annotations = {}
+    for annotation in load(file, "annotations"):
+        image = field(annotation, "image_id", f"In {file}, annotation")
+        if image not in scene_of_image:
+            raise ValueError(
+                f"In {file}, annotation {annotation.get('id', annotation)} belongs to image {image}, "
+                "which is not listed: add the image or remove the annotation."
+            )
+        of_scene[scene_of_image[image]].append(annotation)
+        annotations[annotation.get("id")] = annotation
+    scenes = [_scene(*each, file) for each in zip(images, of_scene, strict=True)]
+    pictures = PictureFolder(root / "images", tuple(scene.name for scene in scenes))
+    return _Read(Split(name, scenes, pictures), file, scene_of_image, annotations)
+
+
+def _scene(image: Record, annotations: list[Record], file: Path) -> Scene:
+    this, person = f"In {file}, image", f"In {file}, annotation"
+    height, width = (integer(image, side, this) for side in ("height", "width"))
+    ids = [max(integer(a, "person_id", person, UNLABELLED), UNLABELLED) for a in annotations]
+    boxes, solid = clipped(np.array([box(a, person) for a in annotations]), height, width)
+    return Scene(
+        name=field(image, "file_name", this),
+        height=height,
+        width=width,
+        boxes=boxes[solid],
+        ids=np.array(ids, np.int64)[solid],
+        ignore=np.array([bool(a.get("ignore") or a.get("iscrowd")) for a in annotations], bool)[solid],
+        camera=integer(image, "camera", this, 0),
+    )
+
+
+def _renumbered(split: Split) -> tuple[Split, int]:
+    """Training ids as 0..N-1, and N."""
+    ids = np.concatenate([np.zeros(0, np.int64), *(scene.ids for scene in split.scenes)])
+    known = np.unique(ids[ids >= 0])
+    scenes = [
+        replace(scene, ids=np.where(scene.ids >= 0, np.searchsorted(known, scene.ids), UNLABELLED))
+        for scene in split.scenes
+    ]
+    return replace(split, scenes=scenes), len(known)
+
+
+def _with_queries(read: _Read, file: Path) -> Split:
+    shown_in = defaultdict(set)
+    for index, scene in enumerate(read.split.scenes):
+        for person in scene.ids.tolist():
+            shown_in[person].add(index)
+    queries = []
+    for record in load(file, "queries"):
+        query = _query(record, read, file)
+        if shown_in[query.identity].isdisjoint(query.gallery.tolist()):
+            raise ValueError(
+                f"In {file}, query {record.get('id', record)} asks for person {query.identity}, who is in no "
+                "picture of its gallery: add one to the gallery or remove the query."
+            )
+        queries.append(query)
+    if not queries:
+        raise ValueError(f"The file {file} holds no query: add at least one.")
+    return replace(read.split, queries=queries)
+
+
+def _query(record: Record, read: _Read, file: Path) -> Query:
+    what = f"In {file}, query {record.get('id', record)}"
+    annotation = read.annotations.get(field(record, "annotation_id", f"In {file}, query"))
+    if annotation is None:
+        raise ValueError(
+            f"{what} asks for annotation {record['annotation_id']}, not in {read.file}: correct the id."
+        )
+    index = read.scene_of_image[annotation["image_id"]]
+    scene, where = read.split.scenes[index], f"In {read.file}, annotation"
+    boxes, solid = clipped(np.array(box(annotation, where)), scene.height, scene.width)
+    person = integer(annotation, "person_id", where, UNLABELLED)
+    if person < 0 or not solid.all():
+        raise ValueError(
+            f"{what} asks for an annotation without a person_id or without area: choose another annotation."
+        )
+    if "gallery" not in record:
+        gallery = [other for other in range(len(read.split.scenes)) if other != index]
+    elif unknown := [image for image in record["gallery"] if image not in read.scene_of_image]:
+        raise ValueError(f"{what} has image {unknown[0]} in its gallery, not in {read.file}: remove it.")
+    else:
+        gallery = [read.scene_of_image[image] for image in record["gallery"]]
+    return Query(index, boxes[0], person, np.array(gallery, np.int64))
+
+
+def _gallery_size(split: Split) -> int:
+    """Scenes per search; -1 if every search looks through all other scenes, the largest if they differ."""
+    sizes = {len(query.gallery) for query in split.queries}
+    return -1 if sizes == {len(split.scenes) - 1} else max(sizes)

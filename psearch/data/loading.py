@@ -1,0 +1,136 @@
+"""Batches of whole scenes, in an order that depends on nothing but seed and epoch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from psearch.data.randomness import draws
+from psearch.data.transforms import collate, fit, pair, resize
+from psearch.types import Batch, Scene, Split
+
+
+class Plan(NamedTuple):
+    """What one batch is made of: scenes, the size factor they share, and the epoch."""
+
+    indices: list[int]
+    factor: float
+    epoch: int
+
+
+class SceneLoader:
+    """Iterates over a split as `Batch`es.
+
+    Training (`train=True`): shuffled, mirrored with probability `flip`, at a size factor drawn per batch
+    from `multi_scale`; `group_by_aspect` puts pictures of like proportions together, which saves padding.
+    Otherwise: in order, unchanged. sides: (shorter, longer) side in pixels a scene is resized to fit;
+    None keeps its size. The last batch may be smaller unless `drop_last`. `workers` processes decode and
+    resize; they do not change what comes out. `len` is the number of batches of a whole epoch.
+    ValueError for an empty split, or if a picture is not of the size its annotation says.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        batch_size: int,
+        sides: Sequence[int] | None = None,
+        seed: int = 0,
+        train: bool = False,
+        flip: float = 0.5,
+        multi_scale: Sequence[float] = (1.0,),
+        group_by_aspect: bool = False,
+        drop_last: bool = False,
+        workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        if not split.scenes:
+            raise ValueError(f"The split '{split.name}' has no scenes to load; check the data set.")
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
+        self.split, self.batch_size, self.seed, self.train = split, batch_size, seed, train
+        self.multi_scale = tuple(multi_scale) if train else (1.0,)
+        self.drop_last, self.workers, self.pin_memory = drop_last, workers, pin_memory
+        self._groups = _aspects(split.scenes) if train and group_by_aspect else np.zeros(len(split.scenes))
+        self._batches = _Batches(split, pair(sides), seed, flip if train else 0.0)
+        self._epoch, self._start = 0, 0
+        if not len(self):
+            raise ValueError(
+                f"drop_last leaves no batch: '{split.name}' has {len(split.scenes)} scenes and batch_size is "
+                f"{batch_size}; make batch_size smaller."
+            )
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Chooses the epoch that the next iteration yields, without its first `start` batches.
+
+        Skipped batches are not read, so that a run resumed in mid-epoch loses no time.
+        """
+        self._epoch, self._start = epoch, start
+
+    def __len__(self) -> int:
+        return len(self._order(0))
+
+    def __iter__(self) -> Iterator[Batch]:
+        # A generator of its own keeps DataLoader from drawing on torch's global random state.
+        yield from DataLoader(
+            self._batches,
+            batch_size=None,
+            sampler=self._plans()[self._start :],
+            num_workers=self.workers,
+            pin_memory=self.pin_memory,
+            generator=torch.Generator(),
+        )
+
+    def _plans(self) -> list[Plan]:
+        factors = draws("multi-scale", self.seed, self._epoch).choice(self.multi_scale, len(self))
+        order = self._order(self._epoch)
+        return [Plan(*each, self._epoch) for each in zip(order, factors.tolist(), strict=True)]
+
+    def _order(self, epoch: int) -> list[list[int]]:
+        indices = np.arange(len(self.split.scenes))
+        if self.train:
+            indices = draws("order", self.seed, epoch).permutation(indices)
+        open_batches: dict[float, list[int]] = defaultdict(list)
+        order = []
+        for index in indices.tolist():
+            batch = open_batches[self._groups[index]]
+            batch.append(index)
+            if len(batch) == self.batch_size:
+                order.append(open_batches.pop(self._groups[index]))
+        return order if self.drop_last else order + list(open_batches.values())
+
+
+class _Batches(Dataset[Batch]):
+    """Reads and transforms one planned batch; this is the part that is sent to worker processes."""
+
+    def __init__(self, split: Split, sides: tuple[int, int] | None, seed: int, flip: float) -> None:
+        self.split, self.sides, self.seed, self.flip = split, sides, seed, flip
+
+    def __getitem__(self, plan: Plan) -> Batch:
+        scenes = [self.split.scenes[index] for index in plan.indices]
+        scales = [fit(scene.height, scene.width, self.sides, plan.factor) for scene in scenes]
+        pictures = [self._read(*each) for each in zip(plan.indices, scenes, scales, strict=True)]
+        flips = [
+            self.flip > 0 and draws("flip", self.seed, plan.epoch, index).random() < self.flip
+            for index in plan.indices
+        ]
+        return collate(pictures, scenes, plan.indices, scales, flips)
+
+    def _read(self, index: int, scene: Scene, scale: float) -> np.ndarray:
+        picture = self.split.read(index)
+        if picture.shape != (scene.height, scene.width, 3):
+            raise ValueError(
+                f"The picture '{scene.name}' has the shape {picture.shape}, but its annotation says "
+                f"{scene.width}x{scene.height}: restore the file or correct the annotation."
+            )
+        return resize(picture, max(1, round(scene.height * scale)), max(1, round(scene.width * scale)))
+
+
+def _aspects(scenes: Sequence[Scene]) -> np.ndarray:
+    """Number of the group of like width/height; neighbouring groups differ by a factor of about 1.4."""
+    return np.array([np.round(2 * np.log2(scene.width / scene.height)) for scene in scenes])
