@@ -1,0 +1,95 @@
+"""What a network says about the scenes and queries of a split, as arrays in original pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+
+from psearch.evaluation import postprocess
+from psearch.evaluation.asking import Network, ask_scenes
+from psearch.types import UNLABELLED, Batch, Detections, Query, Scene
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """Embeddings and finds of one network.
+
+    found: per scene, or None for a network that does not detect. people: per scene, the people's boxes as if
+    they had been found perfectly, score 1: the upper bound of search. queries: (Q, d) embeddings.
+    """
+
+    found: list[Detections] | None
+    people: list[Detections]
+    queries: np.ndarray
+
+
+def describe(
+    network: Network,
+    loader: Iterable[Batch],
+    scenes: Sequence[Scene],
+    queries: Sequence[Query],
+    *,
+    score: float = 0.05,
+    nms: float = 0.4,
+    limit: int = 300,
+    device: torch.device | str = "cpu",
+) -> Described:
+    """Run a network once per scene on [its proposals, the people's boxes, the boxes of queries cut there].
+
+    A query is a box in its own scene, never a crop: its embedding is that of a detection at the same box.
+    loader: see `ask_scenes`. score, nms, limit: see `postprocess.detections`.
+    """
+    people = [scene.boxes[~scene.ignore | (scene.ids != UNLABELLED)] for scene in scenes]
+    detect = partial(postprocess.detections, score=score, nms=nms, limit=limit)
+    found, vectors = ask_scenes(
+        network, loader, scenes, _with_queries(people, queries), detect=detect, device=device
+    )
+    return Described(
+        found=found,
+        people=[_perfect(boxes, rows[: len(boxes)]) for boxes, rows in zip(people, vectors, strict=True)],
+        queries=_query_rows(people, queries, vectors),
+    )
+
+
+def redescribe(
+    network: Network,
+    loader: Iterable[Batch],
+    scenes: Sequence[Scene],
+    queries: Sequence[Query],
+    detections: Sequence[Detections],
+    *,
+    device: torch.device | str = "cpu",
+) -> tuple[list[Detections], np.ndarray]:
+    """The two-step system: one network's detections, another's embeddings of them and of the queries."""
+    boxes = [found.boxes for found in detections]
+    _, vectors = ask_scenes(network, loader, scenes, _with_queries(boxes, queries), device=device)
+    renamed = [
+        replace(found, embeddings=rows[: len(found.boxes)])
+        for found, rows in zip(detections, vectors, strict=True)
+    ]
+    return renamed, _query_rows(boxes, queries, vectors)
+
+
+def _with_queries(boxes: Sequence[np.ndarray], queries: Sequence[Query]) -> list[np.ndarray]:
+    """Each scene's boxes, followed by those of the queries that lie in it, in protocol order."""
+    cut: list[list[np.ndarray]] = [[part] for part in boxes]
+    for query in queries:
+        cut[query.scene].append(query.box[None])
+    return [np.concatenate(parts).astype(np.float32) for parts in cut]
+
+
+def _query_rows(
+    boxes: Sequence[np.ndarray], queries: Sequence[Query], vectors: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Undoes `_with_queries`: rows (Q, d) of the queries, in protocol order."""
+    following = [iter(rows[len(part) :]) for part, rows in zip(boxes, vectors, strict=True)]
+    rows = [next(following[query.scene]) for query in queries]
+    return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
+
+
+def _perfect(boxes: np.ndarray, embeddings: np.ndarray) -> Detections:
+    return Detections(boxes=boxes, scores=np.ones(len(boxes), np.float32), embeddings=embeddings)
