@@ -1,0 +1,71 @@
+"""What a run *is*: the part of its config that decides the result, its hash and its directory's name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+ELSEWHERE = frozenset({"logger", "study", "directory", "stage", "device", "hydra"})
+"""Top-level keys that say where and how a run is watched, not what comes out of it."""
+
+HOW = frozenset({"threads", "workers", "log_every", "log_every_s", "validate_every"})
+"""Keys of a trainer (the student's, or one nested in a teacher's recipe) that do not change the weights."""
+
+Config = Mapping[str, Any]
+
+
+def deciding(config: Config) -> dict[str, Any]:
+    """The config without what cannot change a result, as plain JSON data."""
+    kept = {key: value for key, value in config.items() if key not in ELSEWHERE}
+    plain: dict[str, Any] = json.loads(json.dumps(_without_how(kept), default=str))
+    return plain
+
+
+def config_hash(config: Config) -> str:
+    """Hex SHA-256 of the deciding config; the order of keys does not matter."""
+    text = json.dumps(deciding(config), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def job_name(variant: Mapping[str, Any], config: Config) -> str:
+    """`<student>-<compression>-<teacher>-<distill>-seed<seed>-<6 hex of the deciding config>`.
+
+    Safe as a directory's name whatever the overrides hold: other characters become `_`, long names are cut;
+    the hash keeps different runs apart.
+    """
+    parts = [str(variant[key]) for key in ("student", "compression", "teacher", "distill")]
+    words = "-".join([*parts, f"seed{variant['seed']}"]).replace(",", "+")
+    safe = re.sub(r"[^A-Za-z0-9_+.-]", "_", words).lstrip(".-")[:120]
+    return f"{safe}-{config_hash(config)[:6]}"
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """One line `key: old -> new` for each deciding key that the two configs do not share."""
+    before, after = dict(_leaves(deciding(old))), dict(_leaves(deciding(new)))
+    keys = [key for key in {**before, **after} if before.get(key, _ABSENT) != after.get(key, _ABSENT)]
+    return [f"{key}: {before.get(key, _ABSENT)} -> {after.get(key, _ABSENT)}" for key in keys]
+
+
+_ABSENT = "(absent)"
+
+
+def _without_how(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {
+            key: _without_how({k: v for k, v in value.items() if k not in HOW})
+            if key == "trainer" and isinstance(value, Mapping)
+            else _without_how(value)
+            for key, value in node.items()
+        }
+    return [_without_how(part) for part in node] if isinstance(node, (list, tuple)) else node
+
+
+def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Mapping) and node:
+        for key, value in node.items():
+            yield from _leaves(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, node

@@ -1,0 +1,145 @@
+"""A run directory: same arguments, same directory, resumed or refused, and used by one process at a time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+from filelock import FileLock, Timeout
+
+from psearch.training.files import replace_json, replace_text
+from psearch.training.identity import differences
+
+log = logging.getLogger(__name__)
+
+
+def claim(directory: Path | str, config: dict[str, Any], *, wait_s: float = 10) -> Run:
+    """Take a run directory for this process: a new one, or one that an earlier attempt of the same run left.
+
+    config: resolved and plain (dicts, lists, numbers, strings); written to `config.yaml`. wait_s: how long to
+    wait for another live process that holds the directory, negative for ever; a dead one holds nothing, but
+    the loader processes of one that was killed live on for some seconds. Raises ValueError if another process
+    keeps the directory, if it belongs to a run whose deciding config is another one, or if its `config.yaml`
+    is broken; the directory is then left as it was.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(directory / "run.lock")
+    try:
+        lock.acquire(timeout=wait_s)
+    except Timeout:
+        raise ValueError(
+            f"{directory} is in use by {_holder(directory)}: wait for it, stop it, or use another directory="
+        ) from None
+    try:
+        _settle_config(directory / "config.yaml", config)
+        (directory / "run.lock").write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+    except BaseException:
+        lock.release()
+        raise
+    return Run(directory, config, lock)
+
+
+class Run:
+    """A claimed run directory; as a context manager it keeps `log.txt`, records failures, lets go at the end.
+
+    An exception leaves `FAILED` (JSON: error, traceback) behind and goes on; success removes `FAILED`; an
+    interruption (KeyboardInterrupt) is neither, the same command resumes.
+    """
+
+    def __init__(self, directory: Path, config: dict[str, Any], lock: FileLock) -> None:
+        self.directory = directory
+        self.config = config
+        self._lock = lock
+        self._log = logging.FileHandler(directory / "log.txt", delay=True)
+        self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has its results already: a sweep that is run again has nothing to do here."""
+        return (self.results or {}).get("status") == "ok"
+
+    @property
+    def results(self) -> dict[str, Any] | None:
+        """What `finish` wrote, or None; an unreadable file counts as none."""
+        try:
+            results: dict[str, Any] = json.loads((self.directory / "results.json").read_text())
+            return results
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            log.warning("%s is broken; it will be made again", self.directory / "results.json")
+            return None
+
+    def finish(self, results: dict[str, Any]) -> None:
+        """Write `results.json` as a whole or not at all."""
+        replace_json(self.directory / "results.json", results)
+
+    def __enter__(self) -> Run:
+        logging.getLogger().addHandler(self._log)
+        logger = logging.getLogger("psearch")
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.INFO)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                (self.directory / "FAILED").unlink(missing_ok=True)
+            elif isinstance(error, Exception):
+                self._record(error)
+        finally:
+            logging.getLogger().removeHandler(self._log)
+            self._log.close()
+            self._lock.release()
+
+    def _record(self, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}".strip()
+        text = "".join(traceback.format_exception(error))
+        log.error("failed: %s", reason)
+        try:
+            replace_json(self.directory / "FAILED", {"error": reason.splitlines()[0], "traceback": text})
+        except OSError as trouble:  # a full disk must not hide what went wrong first
+            log.error("cannot write %s: %s", self.directory / "FAILED", trouble)
+
+
+def _settle_config(path: Path, config: dict[str, Any]) -> None:
+    if not path.exists():
+        replace_text(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        return
+    changed = differences(_read_config(path), config)
+    if changed:
+        raise ValueError(
+            f"{path.parent} holds a run with another config: {'; '.join(changed)}. Use another "
+            "directory= (null gives each config its own), or remove that one to start anew"
+        )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(_broken(path, " ".join(str(error).split()))) from error
+    if not isinstance(config, dict):
+        raise ValueError(_broken(path, "not a mapping"))
+    return config
+
+
+def _broken(path: Path, reason: str) -> str:
+    return (
+        f"cannot tell which run {path.parent} holds, {path.name} is broken ({reason}): restore that file, or "
+        "remove the directory to start the run anew"
+    )
+
+
+def _holder(directory: Path) -> str:
+    return (directory / "run.lock").read_text().strip() or "another process"
