@@ -15,15 +15,16 @@ from psearch.types import Benchmark
 TRUSTED = ("psearch.", "torch.")
 
 
-def build(node: Mapping[str, Any], **known: Any) -> Any:
-    """Call the `_target_` of a plain config node; `known` are facts of the run, passed as keywords.
+def build(node: Mapping[str, Any]) -> Any:
+    """Call the `_target_` of a plain config node, or make the callable it asks for with `_partial_`: facts
+    known only at run time are given to that.
 
     A checkpoint's config is input, not code: ValueError for a target outside psearch and torch. A mistake
     that the target itself reports as ValueError comes out as that.
     """
     _check(node)
     try:
-        return instantiate(dict(node), _convert_="all", **known)
+        return instantiate(dict(node), _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, ValueError | OSError):

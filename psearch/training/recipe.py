@@ -24,7 +24,7 @@ CODE = ("boxes.py", "models", "losses", "data", "training/trainer.py", "training
 
 def make_task(recipe: Mapping[str, Any], facts: Facts) -> Any:
     """The task (network and criterion) of a recipe {student, compression, …}."""
-    return build(recipe["student"], facts=facts, compression=recipe["compression"])
+    return build(recipe["student"])(facts=facts, compression=recipe["compression"])
 
 
 def new_task(recipe: Mapping[str, Any], benchmark: Benchmark, *, seed: int) -> tuple[nn.Module, Facts]:
