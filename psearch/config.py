@@ -1,0 +1,79 @@
+"""From a composed Hydra config to plain values: past this file a config is a dict."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
+
+PARTS = ("student", "compression", "teacher", "distill", "data")
+"""The groups that name a variant of the method."""
+
+NOT_DECIDING = {"seed", "study", "directory", "stage", "device", "logger", "experiment"}
+"""Overrides that are told elsewhere in a result, or change no result."""
+
+
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """The config as a plain dict, every interpolation resolved.
+
+    A teacher that no term asks for is left out: such a run is the student alone, whichever teacher was
+    named, and has one name and one directory.
+
+    Raises ValueError naming the key that has no value yet.
+    """
+    try:
+        config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ValueError(f"{error.full_key} has no value: add {error.full_key}=... to the command") from None
+    except InterpolationKeyError as error:
+        raise ValueError(f"{error.full_key}: {error.msg}") from None
+    assert isinstance(config, dict)
+    if not taught(config):
+        config["teacher"] = {}
+    return {str(key): value for key, value in config.items()}
+
+
+def variant(cfg: DictConfig, hydra: Any = None) -> dict[str, Any]:
+    """What distinguishes this run in a table: the choice made in each group, the seed, other overrides.
+
+    hydra: the `hydra` node of a composed config; by default that of the running job.
+    """
+    hydra = hydra or HydraConfig.get()
+    chosen: dict[str, Any] = {group: _choice(group, hydra) for group in PARTS}
+    if not taught(cfg):
+        chosen["teacher"] = "none"
+    chosen["seed"] = cfg.seed
+    chosen["overrides"] = [text for text in hydra.overrides.task if _decides(text, taught(cfg))]
+    return chosen
+
+
+def taught(config: Any) -> bool:
+    """Whether this run has a use for its teacher: some term asks for it, or it is trained for later."""
+    return bool(config["distill"]) or config["stage"] == "teacher"
+
+
+def _choice(group: str, hydra: Any) -> str:
+    """The file chosen in a group, `a+b` for a list of files (Hydra keeps no choice for a list)."""
+    choice = hydra.runtime.choices.get(group)
+    return choice if choice is not None else "+".join(_files(group, hydra)) or "none"
+
+
+def _files(group: str, hydra: Any) -> list[str]:
+    loader = GlobalHydra.instance().config_loader()
+    overrides = [*hydra.overrides.hydra, *hydra.overrides.task]
+    tree = loader.compute_defaults_list(hydra.job.config_name, overrides, RunMode.RUN)
+    paths = [d.config_path for d in tree.defaults if d.package == group and d.config_path is not None]
+    return [path.removeprefix(f"{group}/") for path in paths if path.startswith(f"{group}/")]
+
+
+def _decides(override: str, taught: bool) -> bool:
+    """Whether an override decides something about the run that no other entry of `variant` tells."""
+    key = override.lstrip("+~").partition("=")[0]
+    group, _, package = key.partition("@")
+    of_teacher = (package or key).startswith("teacher.")
+    return key not in PARTS and re.split("[./]", group)[0] not in NOT_DECIDING and (taught or not of_teacher)
