@@ -14,7 +14,7 @@ from psearch.report.searches import Box
 
 Read = Callable[[int], np.ndarray]
 RIGHT, WRONG, MISSED, ASKED = "#1a9e5c", "#d8343c", "#e8a200", "#2b82c9"
-CROP_HEIGHT, SCENE_WIDTH, MARGIN = 104, 440, 0.08
+CROP_HEIGHT, MARGIN = 104, 0.08
 
 
 class Album:
@@ -38,9 +38,9 @@ class Album:
         """A person (xyxy, original pixels) with a little of what is around."""
         return self._keep((scene, box), lambda: _crop(self._picture(scene), box))
 
-    def scene(self, scene: int, boxes: Sequence[tuple[Box, str]]) -> int | None:
-        """A whole scene with (box, colour) frames drawn in."""
-        return self._keep((scene, *boxes), lambda: _framed(self._picture(scene), boxes))
+    def scene(self, scene: int, frames: Sequence[tuple[Box, str]], *, width: int = 440) -> int | None:
+        """A whole scene, at most `width` pixels wide, with (box, colour) frames drawn in."""
+        return self._keep((scene, width, *frames), lambda: _framed(self._picture(scene), frames, width))
 
     def _picture(self, scene: int) -> Image.Image:
         return Image.fromarray(np.ascontiguousarray(self._read(scene)[..., :3], dtype=np.uint8))
@@ -58,20 +58,22 @@ class Album:
 def _crop(picture: Image.Image, box: Box) -> Image.Image:
     x1, y1, x2, y2 = box
     dx, dy = MARGIN * (x2 - x1), MARGIN * (y2 - y1)
-    left, top = (int(max(0, min(v, size - 1))) for v, size in zip((x1 - dx, y1 - dy), picture.size, strict=True))
+    left, top = (
+        int(max(0, min(v, size - 1))) for v, size in zip((x1 - dx, y1 - dy), picture.size, strict=True)
+    )
     right, bottom = max(left + 1, min(x2 + dx, picture.width)), max(top + 1, min(y2 + dy, picture.height))
     person = picture.crop((left, top, round(right), round(bottom)))
     width = max(16, min(3 * CROP_HEIGHT, round(person.width * CROP_HEIGHT / person.height)))
     return person.resize((width, CROP_HEIGHT), Image.Resampling.BILINEAR)
 
 
-def _framed(picture: Image.Image, boxes: Sequence[tuple[Box, str]]) -> Image.Image:
-    scale = min(1.0, SCENE_WIDTH / picture.width)
+def _framed(picture: Image.Image, frames: Sequence[tuple[Box, str]], width: int) -> Image.Image:
+    scale = min(1.0, width / picture.width)
     small = picture.resize((round(picture.width * scale), max(1, round(picture.height * scale))))
     draw = ImageDraw.Draw(small)
-    for box, colour in boxes:
+    for box, colour in frames:
         x1, y1, x2, y2 = (scale * value for value in box)
-        draw.rectangle((x1, y1, max(x1, x2), max(y1, y2)), outline=colour, width=2)
+        draw.rectangle((x1, y1, max(x1, x2), max(y1, y2)), outline=colour, width=3)
     return small
 
 

@@ -86,7 +86,9 @@ def _row(group: Sequence[Run]) -> Row:
         found = {name: estimate((run.results.get(part) or {}).get(name) for run in group) for name in names}
         return {name: value for name, value in found.items() if value is not None}
 
-    return Row(group[0].role, group[0].axes, tuple(group), over_seeds("metrics", METRICS), over_seeds("cost", COSTS))
+    return Row(
+        group[0].role, group[0].axes, tuple(group), over_seeds("metrics", METRICS), over_seeds("cost", COSTS)
+    )
 
 
 def _with_differences(rows: Sequence[Row]) -> list[Row]:
@@ -96,14 +98,24 @@ def _with_differences(rows: Sequence[Row]) -> list[Row]:
         twins = [other for other in rows if (other.role, other.axes) == (row.role, row.axes)]
         keys = sorted({key for twin in twins for key in twin.settings})
         differing = [key for key in keys if len({twin.settings.get(key) for twin in twins}) > 1]
-        named.append(replace(row, differing=tuple(f"{k}={row.settings.get(k, '(not set)')}" for k in differing)))
+        texts = tuple(f"{key}={row.settings.get(key, '(not set)')}" for key in differing)
+        named.append(replace(row, differing=texts))
     return named
 
 
 def _order(row: Row) -> tuple[object, ...]:
     size = row.costs["parameters"].mean if "parameters" in row.costs else 0.0
     student, compression, teacher, distill = row.axes
-    return ROLES.index(row.role), student, size, compression, distill != "none", distill, teacher, row.differing
+    return (
+        ROLES.index(row.role),
+        student,
+        size,
+        compression,
+        distill != "none",
+        distill,
+        teacher,
+        row.differing,
+    )
 
 
 def _code_notes(runs: Sequence[Run]) -> list[str]:

@@ -25,7 +25,9 @@ def read_finds(path: Path, scenes: Sequence[Scene], *, score: float) -> dict[int
     order = np.argsort(-scores, kind="stable")
     order = order[scores[order] >= score]
     names, boxes = images[order].astype(str), boxes[order]
-    return {index: boxes[names == scene.name] for index, scene in enumerate(scenes) if (names == scene.name).any()}
+    return {
+        index: boxes[names == scene.name] for index, scene in enumerate(scenes) if (names == scene.name).any()
+    }
 
 
 def judge(found: np.ndarray, scene: Scene) -> list[tuple[Box, str]]:

@@ -15,7 +15,7 @@ from psearch.report.finds import judge, read_finds
 from psearch.report.headline import featured
 from psearch.report.row import Row
 from psearch.report.runs import Run
-from psearch.report.searches import RankedSearch, most_changed, spaced
+from psearch.report.searches import Box, RankedSearch, most_changed, spaced
 from psearch.types import Scene
 
 EXAMPLES, CHANGED, DEPTH, SCENES = 6, 4, 8, 4
@@ -31,14 +31,16 @@ class Gallery:
     def __init__(self, comparison: Comparison, searches: Searches, read: Read | None) -> None:
         self.rows = comparison.rows
         self.album = Album(read) if read else None
-        self.pictured = {place: run for place, row in enumerate(self.rows) if (run := _pictured(row, searches))}
+        pictured = {place: _pictured(row, searches) for place, row in enumerate(self.rows)}
+        self.pictured = {place: run for place, run in pictured.items() if run}
         self.searches = {
-            place: {search.query: search for search in searches[run.name]} for place, run in self.pictured.items()
+            place: {search.query: search for search in searches[run.name]}
+            for place, run in self.pictured.items()
         }
         self.ap = {place: ap for place, row in enumerate(self.rows) if (ap := _mean_ap(row))}
         self.queries: dict[int, dict[str, int | None]] = {}
         self.strips: dict[int, dict[int, dict[str, Any]]] = {}
-        self.pair = self._pair(featured(comparison))
+        self.pair = self._pair(comparison)
 
     def collect(self, scenes: Sequence[Scene]) -> dict[str, Any]:
         """Everything the scripts of the page need, JSON-ready."""
@@ -55,11 +57,12 @@ class Gallery:
             "pictures": self.album.pictures if self.album else [],
         }
 
-    def _pair(self, best: Any) -> list[int]:
+    def _pair(self, comparison: Comparison) -> list[int]:
         """The student alone and the featured taught one; else the first two rows with something to show."""
-        wanted = [self.rows.index(best[1].alone), self.rows.index(best[0])] if best else []
-        known = wanted or [place for place in self.ap if self.rows[place].role == "student"] or list(self.ap)
-        return known[:2]
+        if best := featured(comparison):
+            return [self.rows.index(row) for row in (best[1].alone, best[0]) if row]
+        known = dict.fromkeys([*self.pictured, *self.ap, *range(len(self.rows))])
+        return sorted(known, key=lambda place: self.rows[place].role != "student")[:2]
 
     def _examples(self) -> list[int]:
         """Queries every pictured row of the pair answered, evenly spaced in protocol order."""
@@ -81,8 +84,8 @@ class Gallery:
         places = [place for place in self.searches if place in self.ap]
         if set(self.pair) <= set(places) and len(self.pair) == 2:
             yield self.pair[0], self.pair[1]
-        first = self.pair[:1]
-        yield from ((alone, place) for alone in first if alone in places for place in places if place != alone)
+        if self.pair and self.pair[0] in places:
+            yield from ((self.pair[0], place) for place in places if place != self.pair[0])
         yield from combinations(places, 2)
 
     def _show(self, query: int, places: Sequence[int]) -> None:
@@ -96,32 +99,34 @@ class Gallery:
                 self.strips[place][query] = self._strip(search, self.pictured[place])
 
     def _asked(self, search: RankedSearch) -> dict[str, int | None]:
-        if self.album is None:
-            return {"crop": None, "scene": None}
-        crop = self.album.crop(search.scene, search.box)
-        return {"crop": crop, "scene": self.album.scene(search.scene, [(search.box, ASKED)])}
+        framed = self.album.scene(search.scene, [(search.box, ASKED)], width=240) if self.album else None
+        return {"crop": self._crop(search.scene, search.box), "scene": framed}
+
+    def _crop(self, scene: int, box: Box) -> int | None:
+        return self.album.crop(scene, box) if self.album else None
 
     def _strip(self, search: RankedSearch, run: Run) -> dict[str, Any]:
         ap = (run.results.get("per_query") or {}).get("AP") or []
         results = [
-            (self.album and self.album.crop(found.scene, found.box), round(found.similarity, 3), found.correct)
+            (self._crop(found.scene, found.box), round(found.similarity, 3), found.correct)
             for found in search.ranked[:DEPTH]
         ]
         return {"ap": ap[search.query] if search.query < len(ap) else None, "results": results}
 
     def _detections(self, scenes: Sequence[Scene]) -> list[dict[str, Any]]:
-        """The same few scenes for each row of the pair, evenly spaced, with found and missed people framed."""
+        """The same few scenes, evenly spaced, for each row of the pair: found and missed people framed."""
+        if self.album is None:
+            return []
         shown = []
         peopled = [index for index, scene in enumerate(scenes) if len(scene.boxes)]
-        for place in self.pair if self.album else ():
+        for place in self.pair:
             run = self.pictured.get(place) or self.rows[place].runs[0]
             score = run.results["protocol"].get("score") or 0.0
             finds = read_finds(run.directory / "detections.npz", scenes, score=score)
             for index in spaced(peopled, SCENES) if finds else ():
                 frames = judge(finds.get(index, np.zeros((0, 4))), scenes[index])
-                assert self.album is not None
-                picture = self.album.scene(index, frames)
-                shown.append({"row": place, "seed": run.seed, "scene": scenes[index].name, "picture": picture})
+                example = {"row": place, "seed": run.seed, "scene": scenes[index].name}
+                shown.append({**example, "picture": self.album.scene(index, frames)})
         return shown
 
 

@@ -51,7 +51,8 @@ def gain(taught: Row, rows: Sequence[Row]) -> Gain:
         return Gain(alone, seeds, difference, None, None, reason)
     level = reference.metrics["mAP"].mean
     if below := [seed for seed in seeds if level <= theirs[seed]]:
-        reason = f"not defined: the teacher is not above the student alone (seed {', '.join(map(str, below))})"
+        named = ", ".join(map(str, below))
+        reason = f"not defined, the teacher is not above the student alone (seed {named})"
         return Gain(alone, seeds, difference, reference, None, reason)
     closed = Estimate(tuple((ours[seed] - theirs[seed]) / (level - theirs[seed]) for seed in seeds))
     return Gain(alone, seeds, difference, reference, closed, "")
@@ -74,7 +75,9 @@ def _reference(taught: Row, rows: Sequence[Row]) -> tuple[Row | None, str]:
         return None, f"the teacher's result is missing ({taught.runs[0].teacher_directory or 'not recorded'})"
     if "mAP" in teachers[0].metrics:
         return teachers[0], ""
-    systems = [row for row in rows if row.role == "two_step" and "mAP" in row.metrics and _built_on(row, taught)]
+    systems = [
+        row for row in rows if row.role == "two_step" and "mAP" in row.metrics and _built_on(row, taught)
+    ]
     if not systems:
         return None, "the teacher cannot detect, and there is no two-step result to stand for it"
     return max(systems, key=lambda row: row.metrics["mAP"].mean), ""

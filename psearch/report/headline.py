@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from statistics import fmean
 
+from psearch.report.cells import percent
 from psearch.report.comparison import Comparison
 from psearch.report.gap import Gain
 from psearch.report.row import Row
-from psearch.report.tables import percent
 
 
 def featured(comparison: Comparison) -> tuple[Row, Gain] | None:
@@ -33,8 +33,9 @@ def _result(comparison: Comparison) -> list[str]:
     if not measured:
         return ["No run has a search result yet."]
     best = max(measured, key=lambda row: row.metrics["mAP"].mean)
+    seeds = f"{len(best.runs)} seed{'s' * (len(best.runs) > 1)}"
     return [
-        f"The best result is {percent(best.metrics['mAP'])} % mAP ({best.label}, {_count(len(best.runs), 'seed')}).",
+        f"The best result is {percent(best.metrics['mAP'])} % mAP ({best.label}, {seeds}).",
         "No taught student stands beside the same student alone, so nothing is said about distillation.",
     ]
 
@@ -46,8 +47,8 @@ def _taught(row: Row, gain: Gain, *, candidates: int) -> list[str]:
     mean = gain.gain.mean
     selection = f" (the best of {candidates} taught variants)" if candidates > 1 else ""
     return [
-        f"Taught by {teacher} ({distill}), the {compression} {student} student reaches {100 * taught:.1f} % mAP; "
-        f"alone, with the same settings and {'seed' if len(gain.seeds) == 1 else 'seeds'}, {100 * alone:.1f} %: "
+        f"Taught by {teacher} ({distill}), the {compression} {student} student reaches {100 * taught:.1f} % "
+        f"mAP; alone, with the same settings and seed{'s' * (len(gain.seeds) > 1)}, {100 * alone:.1f} %: "
         f"{abs(100 * mean):.1f} points {'more' if mean >= 0 else 'less'}{selection}.",
         _certainty(gain),
         _gap(gain),
@@ -72,7 +73,3 @@ def _gap(gain: Gain) -> str:
     if gain.closed is None:
         return f"Gap closed: {gain.reason}."
     return f"It closes {percent(gain.closed)} % of the gap to its reference ({gain.reference_text})."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"

@@ -10,12 +10,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from psearch.report.cells import NOTE, amount, footnotes, is_best, percent
 from psearch.report.commands import command
 from psearch.report.comparison import Comparison
 from psearch.report.headline import featured, headline
 from psearch.report.palette import styles
 from psearch.report.row import COSTS, METRICS
-from psearch.report.tables import NOTE, amount, best, footnotes, percent
 
 ASSETS = Path(__file__).with_name("assets")
 SCRIPTS = ("dom", "chart", "table", "frontier", "bars", "curves", "searches", "difference", "configs")
@@ -29,9 +29,13 @@ def render_page(title: str, comparison: Comparison, data: Mapping[str, Any]) -> 
     by `script_json` where it is data; the scripts only ever set text, never markup.
     """
     environment = Environment(
-        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.globals |= {"percent": percent, "amount": amount, "command": command}
+    environment.globals |= {"percent": percent, "amount": amount, "command": command, "is_best": is_best}
     return environment.get_template("page.html").render(
         title=title,
         comparison=comparison,
@@ -42,7 +46,6 @@ def render_page(title: str, comparison: Comparison, data: Mapping[str, Any]) -> 
         modes=styles(row.mode for row in comparison.rows),
         note=NOTE,
         notes=footnotes(comparison),
-        best=best(comparison),
         provenance=_provenance(comparison),
         style=(ASSETS / "page.css").read_text(encoding="utf-8"),
         script="\n".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
@@ -69,12 +72,17 @@ def _provenance(comparison: Comparison) -> list[tuple[str, str]]:
     for run in comparison.runs:
         for name, value in run.results["protocol"].items():
             note(name.replace("_", " "), value)
-        code = run.results.get("code") or {}
-        note("commit", code.get("commit") and f"{code['commit']}{' with uncommitted changes' * bool(code.get('dirty'))}")
-        machine, cost = run.results.get("machine") or {}, run.results.get("cost") or {}
+        code, machine, cost = (run.results.get(part) or {} for part in ("code", "machine", "cost"))
+        note(
+            "commit",
+            code.get("commit") and f"{code['commit']}{' with uncommitted changes' * bool(code.get('dirty'))}",
+        )
         note("machine", ", ".join(f"{part} {machine[part]}" for part in MACHINE if part in machine))
         if "latency_ms" in cost:
-            note("latency measured on", f"{cost.get('device')}, {cost.get('threads')} threads, input {cost.get('input')}")
+            note(
+                "latency measured on",
+                f"{cost.get('device')}, threads {cost.get('threads')}, input {cost.get('input')}",
+            )
     seconds = sum((run.results.get("training") or {}).get("seconds") or 0 for run in comparison.runs)
     note("training time, all runs together", f"{seconds / 60:.0f} min" if seconds else None)
     return [(name, _counted(values)) for name, values in facts.items()]
@@ -83,4 +91,5 @@ def _provenance(comparison: Comparison) -> list[tuple[str, str]]:
 def _counted(values: Counter[str]) -> str:
     if len(values) == 1:
         return next(iter(values))
-    return "; ".join(f"{value} ({count} runs)" for value, count in values.most_common())
+    named = [f"{value} ({count} run{'s' * (count > 1)})" for value, count in values.most_common(5)]
+    return "; ".join([*named, f"and {len(values) - 5} more"] if len(values) > 5 else named)

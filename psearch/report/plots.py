@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from psearch.report.comparison import Comparison
 from psearch.report.curves import thin
@@ -17,7 +20,7 @@ from psearch.report.files import write_atomic
 from psearch.report.palette import Style, styles
 from psearch.report.row import COSTS, Row
 
-LOOK = {
+LOOK: Any = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -48,24 +51,28 @@ def draw_bars(comparison: Comparison, modes: dict[str, Style]) -> Figure | None:
         return None
     figure = Figure(figsize=(min(24.0, max(4.5, 1.1 + 0.62 * len(rows))), 4.2), layout="constrained")
     axes = figure.subplots()
-    for place, row in enumerate(rows):
+    sizes = [row.axes[:2] for row in rows]
+    steps = [0.0, *(1.0 if size == before else 1.5 for before, size in pairwise(sizes))]
+    places = list(accumulate(steps))
+    for place, row in zip(places, rows, strict=True):
         _draw_bar(axes, place, row, modes[row.mode])
     _draw_references(axes, comparison)
-    axes.set_xticks(range(len(rows)), [_short(row) for row in rows], rotation=30, ha="right", fontsize=8)
+    axes.set_xticks(places, [_short(row) for row in rows], rotation=30, ha="right", fontsize=8)
     axes.set_ylabel("search mAP, %")
     axes.grid(axis="x", visible=False)
     _legend(axes, {row.mode: modes[row.mode] for row in rows})
     return figure
 
 
-def _draw_bar(axes: Axes, place: int, row: Row, style: Style) -> None:
+def _draw_bar(axes: Axes, place: float, row: Row, style: Style) -> None:
     value = row.metrics["mAP"]
     spread = None if value.spread is None else 100 * value.spread
     whisker = {"ecolor": "#333", "capsize": 3, "lw": 1.1}
     axes.bar(place, 100 * value.mean, 0.72, color=style.colour, alpha=0.75, yerr=spread, error_kw=whisker)
     count = len(value.values)
     places = [place + 0.3 * ((i + 0.5) / count - 0.5) for i in range(count)]
-    axes.scatter(places, [100 * v for v in value.values], s=16, color="white", edgecolor="#222", lw=0.9, zorder=4)
+    seeds = [100 * single for single in value.values]
+    axes.scatter(places, seeds, s=16, color="white", edgecolor="#222", lw=0.9, zorder=4)
 
 
 def _draw_references(axes: Axes, comparison: Comparison) -> None:
@@ -74,8 +81,8 @@ def _draw_references(axes: Axes, comparison: Comparison) -> None:
         if row.role != "student" and "mAP" in row.metrics:
             level = 100 * row.metrics["mAP"].mean
             axes.axhline(level, color="#666", lw=1, ls="--")
-            axes.annotate(row.label, (1, level), xycoords=("axes fraction", "data"), xytext=(0, 2),
-                          textcoords="offset points", ha="right", va="bottom", fontsize=7, color="#555")  # fmt: skip
+            above = axes.annotate(row.label, (1, level), (0, 2), ("axes fraction", "data"), "offset points")
+            above.set(ha="right", va="bottom", fontsize=7, color="#555")
 
 
 def draw_frontier(comparison: Comparison, modes: dict[str, Style]) -> Figure | None:
@@ -87,9 +94,11 @@ def draw_frontier(comparison: Comparison, modes: dict[str, Style]) -> Figure | N
     panels = figure.subplots(1, 3, sharey=True)
     for axes, cost in zip(panels, ("parameters", "macs", "latency_ms"), strict=True):
         for mode in sorted({row.mode for row in rows}):
-            _draw_mode(axes, [row for row in rows if row.mode == mode and cost in row.costs], cost, modes[mode])
-        axes.set_xscale("log")
-        axes.set_xlabel(COSTS[cost])
+            mine = [row for row in rows if row.mode == mode and cost in row.costs]
+            _draw_mode(axes, mine, cost, modes[mode])
+        axes.set(xscale="log", xlabel=COSTS[cost])
+        axes.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), minor_locator=NullLocator())
+        axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     panels[0].set_ylabel("search mAP, %")
     _legend(panels[0], {row.mode: modes[row.mode] for row in rows})
     return figure
@@ -107,7 +116,9 @@ def _draw_mode(axes: Axes, rows: Sequence[Row], cost: str, style: Style) -> None
 def draw_curves(comparison: Comparison, curves: Curves, modes: dict[str, Style]) -> Figure | None:
     """Validation mAP (else the first metric) of every student's run over its training."""
     students = [(row, curves.get(run, {})) for row in comparison.students for run in row.runs]
-    names = sorted({name for _, metrics in students for name in metrics}, key=lambda name: ("mAP" not in name, name))
+    names = sorted(
+        {name for _, metrics in students for name in metrics}, key=lambda name: ("mAP" not in name, name)
+    )
     if not names:
         return None
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
@@ -123,7 +134,11 @@ def draw_curves(comparison: Comparison, curves: Curves, modes: dict[str, Style])
 def _legend(axes: Axes, modes: dict[str, Style]) -> None:
     for mode, style in modes.items():
         axes.plot([], [], color=style.colour, marker=style.marker, ls="", label=mode)
-    axes.legend(frameon=False, fontsize=8, loc="best")
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.legend(
+        *axes.get_legend_handles_labels(), frameon=False, loc="outside upper center", ncols=min(6, len(modes))
+    )
 
 
 def _short(row: Row) -> str:

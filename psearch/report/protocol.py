@@ -32,6 +32,7 @@ def _refusal(one: tuple[Row, Run], other: tuple[Row, Run]) -> str:
     keys = [key for key in DATA + DETECTION if a.get(key) != b.get(key)]
     differences = "; ".join(f"{key}: {a.get(key)!r} and {b.get(key)!r}" for key in keys)
     return (
-        f"'{row_a.label}' ({run_a.name}) and '{row_b.label}' ({run_b.name}) were measured by unlike protocols "
-        f"({differences}): compare them in studies of their own, or evaluate one again by the other's protocol"
+        f"'{row_a.label}' ({run_a.name}) and '{row_b.label}' ({run_b.name}) were measured by unlike "
+        f"protocols ({differences}): compare them in studies of their own, or evaluate one again by the "
+        "protocol of the other"
     )

@@ -12,8 +12,8 @@ METRICS = {
     "mAP": "mAP",
     "top1": "top-1",
     "detection_AP": "det. AP",
-    "detection_recall": "det. recall",
-    "gt_mAP": "mAP, true boxes",
+    "detection_recall": "recall",
+    "gt_mAP": "true-box mAP",
 }
 """Accuracies of the comparison (fractions in the data), with their column titles."""
 
@@ -21,7 +21,7 @@ COSTS = {
     "parameters": "parameters",
     "macs": "MACs",
     "latency_ms": "latency, ms",
-    "file_bytes": "file, bytes",
+    "file_bytes": "file",
 }
 
 
@@ -57,7 +57,7 @@ class Row:
     def mode(self) -> str:
         """What colours it in every plot: its distillation mode, "alone", or its role."""
         if self.role != "student":
-            return self.role
+            return "two-step" if self.role == "two_step" else self.role
         return self.distill if self.taught else "alone"
 
     @property

@@ -114,7 +114,9 @@ def _read_run(directory: Path) -> Run | Failure:
         results = json.loads((directory / "results.json").read_text(encoding="utf-8"))
         _check(results)
     except FileNotFoundError:
-        return _failure(directory, "no results.json: still running, or stopped; run its command again to resume")
+        return _failure(
+            directory, "no results.json: still running, or stopped; run its command again to resume"
+        )
     except (ValueError, KeyError, TypeError, OSError) as error:
         return _failure(directory, f"results.json is not usable ({type(error).__name__}: {error})")
     config = _read_config(directory / "config.yaml")
@@ -160,7 +162,7 @@ def _read_config(path: Path) -> dict[str, str]:
 
 def _flatten(node: Mapping[Any, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
     for key, value in node.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)

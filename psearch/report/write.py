@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from psearch.report.comparison import Comparison, compare
+from psearch.report.csv_table import csv_table
 from psearch.report.curves import read_curves
 from psearch.report.figures import figures
 from psearch.report.files import write_atomic
@@ -16,7 +17,7 @@ from psearch.report.gallery import Gallery
 from psearch.report.page import render_page
 from psearch.report.plots import write_plots
 from psearch.report.searches import RankedSearch
-from psearch.report.tables import csv_table, latex_table, markdown_table
+from psearch.report.tables import latex_table, markdown_table
 from psearch.types import Scene
 
 

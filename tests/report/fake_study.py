@@ -1,20 +1,24 @@
 """A made-up study on disk: run directories with every file the report reads, and a street to search.
 
-Numbers are drawn, not measured. Also for tests of other rooms: `fake_study(path)` and `FakeStreet()`.
+The answers to the searches are drawn at random, better ones for better taught students; AP and mAP follow
+from them. Also for tests of other rooms: `fake_study(path)`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import yaml
 from PIL import Image, ImageDraw
 
-from psearch.report.searches import RankedSearch, Result
+from psearch.report.searches import Box, RankedSearch, Result
 from psearch.types import Scene
 
 PROTOCOL = {
@@ -28,14 +32,15 @@ PROTOCOL = {
     "queries": 40,
     "queries_without_detection": 1,
 }
-LEVELS = {"none": 0.10, "identities": 0.165, "features": 0.13, "full": 0.18}
+SKILLS = {"none": 0.10, "identities": 0.19, "features": 0.14, "full": 0.21}
+QUERIES = 40
 SIZES = {"tiny": 0.4, "small": 1.5, "r18": 12.0}
 
 
 class FakeStreet:
     """Scenes drawn on the fly: four people each, their clothes decided by their identity."""
 
-    def __init__(self, scenes: int = 24, people: int = 12, seed: int = 0) -> None:
+    def __init__(self, scenes: int = 24, people: int = 30, seed: int = 0) -> None:
         self.people = people
         generator = np.random.default_rng(seed)
         self.scenes = [self._scene(index, generator) for index in range(scenes)]
@@ -62,26 +67,41 @@ class FakeStreet:
     def _draw_person(self, draw: ImageDraw.ImageDraw, box: np.ndarray, identity: int) -> None:
         x1, y1, x2, y2 = (float(v) for v in box)
         middle, head, third = (x1 + x2) / 2, (x2 - x1) * 0.22, (y2 - y1) / 3
-        colours = [tuple(int(c) for c in np.random.default_rng(identity * 7 + i).integers(20, 240, 3)) for i in (1, 2)]
+        colours = [
+            tuple(int(c) for c in np.random.default_rng(identity * 7 + i).integers(20, 240, 3))
+            for i in (1, 2)
+        ]
         draw.rectangle((x1 + 4, y1 + 2 * head, x2 - 4, y1 + 1.8 * third), fill=colours[0])
         draw.rectangle((x1 + 9, y1 + 1.8 * third, x2 - 9, y2), fill=colours[1])
         draw.ellipse((middle - head, y1, middle + head, y1 + 2 * head), fill=(222, 184, 150))
 
-    def searches(self, *, skill: float, count: int, seed: int) -> list[RankedSearch]:
-        """The first `count` searches, answered right as often as `skill` says."""
+    def searches(self, *, skill: float, seed: int) -> list[RankedSearch]:
+        """All searches; `skill` is what the right person's similarity gains over the others'."""
         generator = np.random.default_rng(seed)
-        return [self._search(query, skill, generator) for query in range(count)]
+        return [self._search(query, skill, generator) for query in range(QUERIES)]
 
     def _search(self, query: int, skill: float, generator: np.random.Generator) -> RankedSearch:
-        scene = query % len(self.scenes)
-        identity = self.scenes[scene].ids[query % 4]
+        scene, person = query % len(self.scenes), query % 4
         results = []
         for other in range(len(self.scenes)):
-            for box, who in zip(self.scenes[other].boxes, self.scenes[other].ids, strict=True):
-                similarity = float(generator.normal(0.3, 0.15) + skill * (who == identity))
-                results.append(Result(other, tuple(map(float, box)), similarity, bool(who == identity)))
-        ranked = sorted((r for r in results if r.scene != scene), key=lambda r: -r.similarity)
-        return RankedSearch(query, scene, tuple(map(float, self.scenes[scene].boxes[query % 4])), tuple(ranked[:10]))
+            for box, identity in zip(self.scenes[other].boxes, self.scenes[other].ids, strict=True):
+                right = bool(identity == self.scenes[scene].ids[person])
+                similarity = float(generator.normal(0.3, 0.15) + skill * right)
+                results.append(Result(other, to_box(box), similarity, right))
+        ranked = sorted((r for r in results if r.scene != scene), key=lambda result: -result.similarity)
+        return RankedSearch(query, scene, to_box(self.scenes[scene].boxes[person]), tuple(ranked))
+
+
+def to_box(values: np.ndarray) -> Box:
+    x1, y1, x2, y2 = map(float, values)
+    return x1, y1, x2, y2
+
+
+def average_precision(search: RankedSearch) -> float:
+    """Mean of the precisions at the right answers."""
+    right = np.array([result.correct for result in search.ranked])
+    precision = right.cumsum() / np.arange(1, len(right) + 1)
+    return float(precision[right].mean()) if right.any() else 0.0
 
 
 def fake_results(
@@ -100,7 +120,9 @@ def fake_results(
     per_query: Sequence[float] = (),
 ) -> dict[str, Any]:
     """A results.json as docs/architecture.md describes it. `mAP=None`: a teacher that does not detect."""
-    search = {} if mAP is None else {"mAP": mAP, "top1": mAP * 1.2, "detection_AP": 0.81, "detection_recall": 0.88}
+    search = (
+        {} if mAP is None else {"mAP": mAP, "top1": mAP * 1.2, "detection_AP": 0.81, "detection_recall": 0.88}
+    )
     size = SIZES.get(compression, 24.0)
     variant = {"student": student, "compression": compression, "teacher": teacher, "distill": distill}
     return {
@@ -120,14 +142,17 @@ def fake_results(
             "file_bytes": int(size * 4e6),
         },
         "training": {"epochs": 12, "steps": 1200, "seconds": 180.0, "peak_memory_mb": 900},
-        "teacher": teacher_directory and {"name": teacher, "directory": teacher_directory, "fingerprint": "abc"},
+        "teacher": teacher_directory
+        and {"name": teacher, "directory": teacher_directory, "fingerprint": "abc"},
         "code": {"commit": "8b5e3cb0123456789", "dirty": False},
         "machine": {"cpu": "a cpu", "cores": 2, "python": "3.11.7", "torch": "2.15"},
         "config_hash": f"{seed:06x}",
     }
 
 
-def write_run(directory: Path, results: dict[str, Any] | None, *, config: dict[str, Any] | None = None) -> Path:
+def write_run(
+    directory: Path, results: dict[str, Any] | None, *, config: dict[str, Any] | None = None
+) -> Path:
     """A run directory with results.json and config.yaml."""
     directory.mkdir(parents=True, exist_ok=True)
     if results is not None:
@@ -151,7 +176,9 @@ def write_curves(directory: Path, *, level: float, seed: int, steps: int = 300) 
     lines = []
     for step in range(0, steps, 2):
         decay = np.exp(-3 * step / steps)
-        losses = {f"train/{name}": scale * (decay + generator.normal(0, 0.04)) for name, scale in LOSSES.items()}
+        losses = {
+            f"train/{name}": scale * (decay + generator.normal(0, 0.04)) for name, scale in LOSSES.items()
+        }
         lines.append({"step": step, "epoch": step // 30, **losses, "lr": 0.01 * decay})
         if step % 30 == 28:
             lines.append({"step": step, "epoch": step // 30, "val/mAP": level * (1 - decay)})
@@ -161,6 +188,15 @@ def write_curves(directory: Path, *, level: float, seed: int, steps: int = 300) 
 LOSSES = {"loss": 6.0, "identity": 4.0, "objectness": 0.6}
 
 
+@dataclass(frozen=True)
+class FakeStudy:
+    """Where the run directories are, and what `write_report` takes besides."""
+
+    directory: Path
+    street: FakeStreet
+    searches: dict[str, list[RankedSearch]]
+
+
 def fake_study(
     root: Path,
     *,
@@ -168,43 +204,43 @@ def fake_study(
     distills: Iterable[str] = ("none", "identities"),
     compressions: Iterable[str] = ("tiny",),
     failed: int = 1,
-    street: FakeStreet | None = None,
-) -> Path:
+) -> FakeStudy:
     """`root/outputs/fake` with one run per combination, a re-ID teacher beside it and a two-step row."""
-    street = street or FakeStreet()
     teacher = root / "outputs" / "teachers" / "reid-0a1b2c"
-    write_run(teacher, fake_results(mAP=None, student="reid", compression="r50", role="teacher",
-                                    metrics={"gt_mAP": 0.48}), config=_config("reid", "r50", "none", 0))
-    study = root / "outputs" / "fake"
-    two_step = fake_results(mAP=0.34, student="oim", compression="r18", teacher="reid", role="two_step",
-                            teacher_directory=str(teacher), metrics={"gt_mAP": 0.48})
-    write_run(study / "two_step-reid", two_step)
-    for compression in compressions:
-        for distill in distills:
-            for seed in seeds:
-                _write_student(study, teacher, street, compression, distill, seed)
+    results = fake_results(
+        mAP=None, student="reid", compression="r50", role="teacher", metrics={"gt_mAP": 0.78}
+    )
+    write_run(teacher, results, config=_config("reid", "r50", "none", 0))
+    study = FakeStudy(root / "outputs" / "fake", FakeStreet(), {})
+    two_step = fake_results(mAP=0.52, compression="r18", teacher="reid", role="two_step",
+                            teacher_directory=str(teacher), metrics={"gt_mAP": 0.78})  # fmt: skip
+    write_run(study.directory / "two_step-reid", two_step)
+    for compression, distill, seed in product(compressions, distills, seeds):
+        _write_student(study, teacher, compression, distill, seed)
     for number in range(failed):
-        write_failed(study / f"oim-tiny-reid-features-seed{number}-ffffff", "RuntimeError: loss is not finite")
+        name = f"oim-tiny-reid-features-seed{number}-ffffff"
+        write_failed(study.directory / name, "ValueError: the loss 'features' is not finite at step 40")
     return study
 
 
-def _write_student(
-    study: Path, teacher: Path, street: FakeStreet, compression: str, distill: str, seed: int
-) -> None:
-    name = "none" if distill == "none" else "reid"
-    generator = np.random.default_rng(seed)
-    size = 0.05 * np.log10(SIZES.get(compression, 1) / 0.4)
-    level = LEVELS.get(distill, 0.15) + size + generator.normal(0, 0.006)
-    per_query = np.clip(generator.beta(0.5, 2, 40) + generator.normal(0, 0.1, 40) + level - 0.2, 0, 1).round(3)
-    directory = study / f"oim-{compression}-{name}-{distill}-seed{seed}-{seed:06x}"
+def _write_student(study: FakeStudy, teacher: Path, compression: str, distill: str, seed: int) -> None:
+    taught = distill != "none"
+    name = f"oim-{compression}-{'reid' if taught else 'none'}-{distill}-seed{seed}-{seed:06x}"
+    draw = crc32(name.encode())
+    size = 0.03 * np.log10(SIZES.get(compression, 1) / 0.4)
+    searches = study.street.searches(skill=SKILLS.get(distill, 0.15) + size, seed=draw)
+    per_query = [average_precision(search) for search in searches]
+    level = float(np.mean(per_query))
     results = fake_results(
-        mAP=float(level), seed=seed, compression=compression, teacher=name, distill=distill,
-        teacher_directory=None if distill == "none" else str(teacher), per_query=per_query.tolist(),
-        overrides=["trainer.epochs=12"], metrics={"gt_mAP": float(level * 1.5)},
+        mAP=level, seed=seed, compression=compression, teacher="reid" if taught else "none", distill=distill,
+        teacher_directory=str(teacher) if taught else None, per_query=per_query,
+        overrides=["trainer.epochs=12"],
+        metrics={"gt_mAP": level * 1.5, "detection_AP": 0.7 + draw % 89 / 999},
     )  # fmt: skip
-    write_run(directory, results, config=_config("oim", compression, distill, seed))
-    write_curves(directory, level=float(level), seed=seed)
-    _write_detections(directory, street, generator)
+    directory = write_run(study.directory / name, results, config=_config("oim", compression, distill, seed))
+    write_curves(directory, level=level, seed=draw)
+    _write_detections(directory, study.street, np.random.default_rng(draw))
+    study.searches[name] = searches
 
 
 def _write_detections(directory: Path, street: FakeStreet, generator: np.random.Generator) -> None:

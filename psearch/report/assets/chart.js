@@ -21,7 +21,7 @@ function scale(low, high, from, to, log) {
   const [a, b] = [turn(low), turn(high)];
   const place = (value) => from + ((turn(value) - a) / (b - a || 1)) * (to - from);
   const room = Math.abs(to - from);
-  place.ticks = log ? logTicks(a, b, room) : linearTicks(low, high, Math.max(2, Math.floor(room / 60)));
+  place.ticks = log ? logTicks(a, b, room) : linearTicks(low, high, Math.max(2, Math.floor(room / 50)));
   return place;
 }
 
@@ -58,5 +58,6 @@ function frame(width, height, x, y, labels, texts) {
 
 function legend(modes) {
   return el("div", { class: "legend" }, modes.map((mode) =>
-    el("span", {}, el("i", { class: "dot", style: `background:${data.modes[mode].colour}` }), mode)));
+    el("span", { class: "key" }, svg("svg", { viewBox: "-8 -8 16 16", "aria-hidden": "true" },
+      svg("path", { d: MARKERS[data.modes[mode].marker], fill: data.modes[mode].colour })), mode)));
 }

@@ -14,10 +14,9 @@ function changes() {
 const drawChanges = drawn(byId("difference-chart"), (width) => {
   const sorted = changes();
   if (!sorted.length) return [el("p", { class: "empty" }, "No two variants recorded their results per query.")];
-  const height = 190;
-  const largest = Math.max(0.05, ...sorted.map(({ change }) => Math.abs(change)));
+  const height = 230;
   const x = scale(0, sorted.length, 48, width - 12, false);
-  const y = scale(-largest, largest, height - 42, 24, false);
+  const y = scale(Math.min(-0.05, sorted[sorted.length - 1].change), Math.max(0.05, sorted[0].change), height - 42, 24, false);
   x.ticks = [];
   const bars = sorted.map(({ query, before, after, change }, place) => svg("rect", {
     x: x(place), width: Math.max(0.6, x(1) - x(0) - 0.5), y: Math.min(y(0), y(change)), height: Math.max(1, Math.abs(y(change) - y(0))),
@@ -37,7 +36,7 @@ function compareVariants() {
   byId("difference-summary").textContent = sorted.length
     ? `${count(1)} searches better, ${count(-1)} worse, ${count(0)} equal; mean change ${points(mean)} points of AP, averaged over seeds.` : "";
   const cards = (title, chosen) => chosen.length ? [el("h3", {}, title), ...chosen.map(({ query, before, after }) =>
-    searchCard(query, [...new Set(places)], `Search ${query}: AP ${percent(before, 0)} → ${percent(after, 0)}`))] : [];
+    searchCard(query, [...new Set(places)], `Search ${query}: AP ${percent(before, 0)} → ${percent(after, 0)} (mean over seeds)`))] : [];
   byId("difference-list").replaceChildren(
     ...cards("Most improved", sorted.filter(({ change }) => change > 0).slice(0, 4)),
     ...cards("Most worsened", sorted.filter(({ change }) => change < 0).reverse().slice(0, 4)));
