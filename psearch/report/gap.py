@@ -1,0 +1,96 @@
+"""What distillation brought: the taught student against the same student alone, and against its teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from psearch.report.estimate import Estimate
+from psearch.report.row import Row
+
+
+@dataclass(frozen=True, eq=False)
+class Gain:
+    """A taught student against the same student alone, in search mAP, paired on seeds.
+
+    gain: taught - alone. closed: (taught - alone) / (teacher - alone), the gap closed. Either is None
+    where it is not defined, and `reason` says why. reference: the row that stands for the teacher.
+    """
+
+    alone: Row | None
+    seeds: tuple[int, ...]
+    gain: Estimate | None
+    reference: Row | None
+    closed: Estimate | None
+    reason: str
+
+    @property
+    def reference_text(self) -> str:
+        """Which number the gap is measured against."""
+        if self.reference is None:
+            return ""
+        own = "mAP" if self.reference.role == "teacher" else "two-step mAP"
+        text = f"{self.reference.label}: {own} {100 * self.reference.metrics['mAP'].mean:.1f} %"
+        true_boxes = self.reference.metrics.get("gt_mAP")
+        return text + (f", on true boxes {100 * true_boxes.mean:.1f} %" if true_boxes else "")
+
+
+def gain(taught: Row, rows: Sequence[Row]) -> Gain:
+    """The gain and the gap closed of one taught student among the rows of its comparison."""
+    alone = next((row for row in rows if _is_alone(row, taught)), None)
+    if alone is None:
+        return Gain(None, (), None, None, None, "no student alone with the same settings")
+    ours, theirs = taught.values("mAP"), alone.values("mAP")
+    seeds = tuple(sorted(ours.keys() & theirs.keys()))
+    if not seeds:
+        return Gain(alone, (), None, None, None, "no seed in common with the student alone")
+    difference = Estimate(tuple(ours[seed] - theirs[seed] for seed in seeds))
+    reference, reason = _reference(taught, rows)
+    if reference is None:
+        return Gain(alone, seeds, difference, None, None, reason)
+    level = reference.metrics["mAP"].mean
+    if below := [seed for seed in seeds if level <= theirs[seed]]:
+        named = ", ".join(map(str, below))
+        reason = f"not defined, the teacher is not above the student alone (seed {named})"
+        return Gain(alone, seeds, difference, reference, None, reason)
+    closed = Estimate(tuple((ours[seed] - theirs[seed]) / (level - theirs[seed]) for seed in seeds))
+    return Gain(alone, seeds, difference, reference, closed, "")
+
+
+def _is_alone(row: Row, taught: Row) -> bool:
+    """Same student, same size, same budget; only the teaching is missing."""
+    same = row.role == "student" and not row.taught and row.axes[:2] == taught.axes[:2]
+    return same and _untaught(row) == _untaught(taught)
+
+
+def _untaught(row: Row) -> dict[str, str]:
+    return {k: v for k, v in row.settings.items() if k.split(".")[0] not in ("teacher", "distill")}
+
+
+def _reference(taught: Row, rows: Sequence[Row]) -> tuple[Row | None, str]:
+    """The teacher's own row if it searches; else the best two-step system built on it."""
+    teachers = [row for row in rows if row.role == "teacher" and _taught_by(taught, row)]
+    if not teachers:
+        return None, f"the teacher's result is missing ({taught.runs[0].teacher_directory or 'not recorded'})"
+    if "mAP" in teachers[0].metrics:
+        return teachers[0], ""
+    systems = [
+        row for row in rows if row.role == "two_step" and "mAP" in row.metrics and _built_on(row, taught)
+    ]
+    if not systems:
+        return None, "the teacher cannot detect, and there is no two-step result to stand for it"
+    return max(systems, key=lambda row: row.metrics["mAP"].mean), ""
+
+
+def _taught_by(taught: Row, teacher: Row) -> bool:
+    names = {Path(run.teacher_directory).name for run in taught.runs if run.teacher_directory}
+    return any(run.name in names for run in teacher.runs)
+
+
+def _built_on(system: Row, taught: Row) -> bool:
+    """Same teacher run where recorded, else the same teacher by name."""
+    ours, theirs = taught.runs[0].teacher_directory, system.runs[0].teacher_directory
+    if ours and theirs:
+        return Path(ours).name == Path(theirs).name
+    return system.axes[2] == taught.axes[2]

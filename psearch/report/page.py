@@ -1,0 +1,95 @@
+"""report.html: one file with everything in it, safe to open from anywhere."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from psearch.report.cells import NOTE, amount, footnotes, is_best, percent
+from psearch.report.commands import command
+from psearch.report.comparison import Comparison
+from psearch.report.headline import featured, headline
+from psearch.report.palette import styles
+from psearch.report.row import COSTS, METRICS
+
+ASSETS = Path(__file__).with_name("assets")
+SCRIPTS = ("dom", "chart", "table", "frontier", "bars", "curves", "searches", "difference", "configs")
+MACHINE = ("cpu", "cores", "python", "torch")
+
+
+def render_page(title: str, comparison: Comparison, data: Mapping[str, Any]) -> str:
+    """The page as text. data: what the scripts draw (`figures` and `gallery`), JSON-ready.
+
+    Whatever came from a config, a file name or an error is escaped: by the template where it is text,
+    by `script_json` where it is data; the scripts only ever set text, never markup.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"percent": percent, "amount": amount, "command": command, "is_best": is_best}
+    return environment.get_template("page.html").render(
+        title=title,
+        comparison=comparison,
+        sentences=headline(comparison),
+        featured=featured(comparison),
+        metrics=METRICS,
+        costs=COSTS,
+        modes=styles(row.mode for row in comparison.rows),
+        note=NOTE,
+        notes=footnotes(comparison),
+        provenance=_provenance(comparison),
+        style=(ASSETS / "page.css").read_text(encoding="utf-8"),
+        script="\n".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
+        data=script_json(data),
+    )
+
+
+def script_json(data: object) -> str:
+    """JSON that is safe inside a <script> element: no character in it can end the element."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _provenance(comparison: Comparison) -> list[tuple[str, str]]:
+    """Where the numbers come from: one value if all runs agree, else each with its count."""
+    facts: dict[str, Counter[str]] = {}
+
+    def note(name: str, value: object) -> None:
+        if value not in (None, "", {}):
+            facts.setdefault(name, Counter())[str(value)] += 1
+
+    for run in comparison.runs:
+        for name, value in run.results["protocol"].items():
+            note(name.replace("_", " "), value)
+        code, machine, cost = (run.results.get(part) or {} for part in ("code", "machine", "cost"))
+        note(
+            "commit",
+            code.get("commit") and f"{code['commit']}{' with uncommitted changes' * bool(code.get('dirty'))}",
+        )
+        note("machine", ", ".join(f"{part} {machine[part]}" for part in MACHINE if part in machine))
+        if "latency_ms" in cost:
+            note(
+                "latency measured on",
+                f"{cost.get('device')}, threads {cost.get('threads')}, input {cost.get('input')}",
+            )
+    seconds = sum((run.results.get("training") or {}).get("seconds") or 0 for run in comparison.runs)
+    note("training time, all runs together", f"{seconds / 60:.0f} min" if seconds else None)
+    return [(name, _counted(values)) for name, values in facts.items()]
+
+
+def _counted(values: Counter[str]) -> str:
+    if len(values) == 1:
+        return next(iter(values))
+    named = [f"{value} ({count} run{'s' * (count > 1)})" for value, count in values.most_common(5)]
+    return "; ".join([*named, f"and {len(values) - 5} more"] if len(values) > 5 else named)

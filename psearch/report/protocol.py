@@ -1,0 +1,38 @@
+"""Unlike things are never compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psearch.report.row import Row
+from psearch.report.runs import Run
+
+DATA = ("dataset", "fingerprint", "split", "gallery_size", "mode")
+DETECTION = ("score", "nms")
+
+
+def check_protocols(rows: Sequence[Row]) -> None:
+    """Raises ValueError, naming the first two rows of unlike protocol and the keys that differ.
+
+    Thresholds of the detector (score, nms) do not bind a row that detects nothing: a re-ID teacher,
+    measured on ground-truth boxes only.
+    """
+    first: dict[str, tuple[Row, Run]] = {}
+    for row in rows:
+        for run in row.runs:
+            for key in DATA + DETECTION * ("mAP" in run.metrics):
+                other = first.setdefault(key, (row, run))[1]
+                if run.results["protocol"].get(key) != other.results["protocol"].get(key):
+                    raise ValueError(_refusal(first[key], (row, run)))
+
+
+def _refusal(one: tuple[Row, Run], other: tuple[Row, Run]) -> str:
+    (row_a, run_a), (row_b, run_b) = one, other
+    a, b = run_a.results["protocol"], run_b.results["protocol"]
+    keys = [key for key in DATA + DETECTION if a.get(key) != b.get(key)]
+    differences = "; ".join(f"{key}: {a.get(key)!r} and {b.get(key)!r}" for key in keys)
+    return (
+        f"'{row_a.label}' ({run_a.name}) and '{row_b.label}' ({run_b.name}) were measured by unlike "
+        f"protocols ({differences}): compare them in studies of their own, or evaluate one again by the "
+        "protocol of the other"
+    )

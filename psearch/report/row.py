@@ -1,0 +1,76 @@
+"""One row of the comparison: a variant over its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from psearch.report.estimate import Estimate
+from psearch.report.runs import Run
+
+METRICS = {
+    "mAP": "mAP",
+    "top1": "top-1",
+    "detection_AP": "det. AP",
+    "detection_recall": "recall",
+    "gt_mAP": "true-box mAP",
+}
+"""Accuracies of the comparison (fractions in the data), with their column titles."""
+
+COSTS = {
+    "parameters": "parameters",
+    "macs": "MACs",
+    "latency_ms": "latency, ms",
+    "file_bytes": "file",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A variant over its seeds. axes: (student, compression, teacher, distill). differing: the settings
+    that tell it apart from rows of the same axes, as "key=value"."""
+
+    role: str
+    axes: tuple[str, str, str, str]
+    runs: tuple[Run, ...]
+    metrics: Mapping[str, Estimate]
+    costs: Mapping[str, Estimate]
+    differing: tuple[str, ...] = ()
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(run.seed for run in self.runs)
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        return self.runs[0].settings
+
+    @property
+    def distill(self) -> str:
+        return self.axes[3]
+
+    @property
+    def taught(self) -> bool:
+        return self.role == "student" and self.distill != "none"
+
+    @property
+    def mode(self) -> str:
+        """What colours it in every plot: its distillation mode, "alone", or its role."""
+        if self.role != "student":
+            return "two-step" if self.role == "two_step" else self.role
+        return self.distill if self.taught else "alone"
+
+    @property
+    def label(self) -> str:
+        student, compression, teacher, distill = self.axes
+        if self.role == "teacher":
+            name = f"teacher {student} {compression}"
+        elif self.role == "two_step":
+            name = f"two-step {student} {compression} + {teacher}"
+        else:
+            name = f"{student} {compression} " + (f"{distill} from {teacher}" if self.taught else "alone")
+        return " · ".join([name, *self.differing])
+
+    def values(self, metric: str) -> dict[int, float]:
+        """seed -> value, for the runs that measured it."""
+        return {run.seed: run.metrics[metric] for run in self.runs if metric in run.metrics}

@@ -1,0 +1,180 @@
+"""Run directories as plain records: what finished, and what did not and why."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+NEUTRAL = ("seed", "study", "directory", "logger", "device", "stage", "hydra", "defaults")
+"""Top-level config keys that decide nothing about a result, or (seed) are averaged over."""
+
+AXES = ("student", "compression", "teacher", "distill")
+ROLES = ("student", "teacher", "two_step")
+MARKS = ("results.json", "FAILED", "config.yaml", "metrics.jsonl")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One finished run: the content of its results.json and its resolved config, flattened.
+
+    settings: what decides the result besides the four axes and the seed, as dotted key -> text.
+    """
+
+    directory: Path
+    results: Mapping[str, Any]
+    config: Mapping[str, str]
+    settings: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        return self.directory.name
+
+    @property
+    def role(self) -> str:
+        return str(self.results["role"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.results["variant"]["seed"])
+
+    @property
+    def axes(self) -> tuple[str, str, str, str]:
+        """(student, compression, teacher, distill); a teacher nobody learns from is "none"."""
+        student, compression, teacher, distill = (str(self.results["variant"][axis]) for axis in AXES)
+        unused = self.role == "student" and distill == "none"
+        return student, compression, "none" if unused else teacher, distill
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return {key: value for key, value in self.results["metrics"].items() if value is not None}
+
+    @property
+    def teacher_directory(self) -> str | None:
+        """Directory of the teacher it learned from, as recorded."""
+        teacher = self.results.get("teacher")
+        return str(teacher["directory"]) if teacher and teacher.get("directory") else None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run directory without a usable result: why, and where to read on."""
+
+    name: str
+    directory: Path
+    error: str
+    details: str
+    log: Path
+
+
+def read_runs(directories: Iterable[Path | str]) -> tuple[list[Run], list[Failure]]:
+    """Reads studies (directories of run directories) or single run directories, and the runs of the
+    teachers they name. Raises ValueError if a directory is not there."""
+    runs: dict[Path, Run] = {}
+    failures: dict[Path, Failure] = {}
+    waiting = [run for directory in directories for run in _run_directories(Path(directory))]
+    while waiting:
+        directory = waiting.pop(0)
+        if directory.resolve() in runs or directory.resolve() in failures:
+            continue
+        record = _read_run(directory)
+        if isinstance(record, Failure):
+            failures[directory.resolve()] = record
+            continue
+        runs[directory.resolve()] = record
+        if (teacher := _find_teacher(record)) is not None:
+            waiting.append(teacher)
+    return list(runs.values()), list(failures.values())
+
+
+def _run_directories(directory: Path) -> list[Path]:
+    if not directory.is_dir():
+        raise ValueError(f"{directory} is no directory: name a study (outputs/<study>) or a run directory")
+    if any((directory / mark).exists() for mark in MARKS):
+        return [directory]
+    return sorted(run for run in directory.iterdir() if any((run / mark).exists() for mark in MARKS))
+
+
+def _find_teacher(run: Run) -> Path | None:
+    """The teacher's directory, also after the whole of outputs/ was moved or copied."""
+    if run.teacher_directory is None:
+        return None
+    recorded = Path(run.teacher_directory)
+    beside = run.directory.parent.parent / recorded.parent.name / recorded.name
+    return next((found for found in (recorded, beside) if found.is_dir()), None)
+
+
+def _read_run(directory: Path) -> Run | Failure:
+    try:
+        results = json.loads((directory / "results.json").read_text(encoding="utf-8"))
+        _check(results)
+    except FileNotFoundError:
+        return _failure(
+            directory, "no results.json: still running, or stopped; run its command again to resume"
+        )
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        return _failure(directory, f"results.json is not usable ({type(error).__name__}: {error})")
+    config = _read_config(directory / "config.yaml")
+    return Run(directory, results, config, _settings(config, results["variant"].get("overrides", ())))
+
+
+def _failure(directory: Path, reason: str) -> Failure:
+    """What FAILED says, where there is one; else the reason found here."""
+    details, marker, log = "", directory / "FAILED", directory / "log.txt"
+    if marker.exists():
+        reason = marker.read_text(encoding="utf-8", errors="replace").strip() or "FAILED (empty)"
+        try:
+            record = json.loads(reason)
+            reason, details = str(record["error"]), str(record.get("traceback", ""))
+        except (ValueError, KeyError, TypeError):
+            pass  # a marker cut off in writing: its raw text is the reason
+    return Failure(directory.name, directory, reason, details, log if log.exists() else directory)
+
+
+def _check(results: Any) -> None:
+    """Raises if a record lacks what a comparison needs."""
+    if results["status"] != "ok":
+        raise ValueError(f"status is {results['status']!r}")
+    if results["role"] not in ROLES:
+        raise ValueError(f"role is {results['role']!r}, expected one of {', '.join(ROLES)}")
+    for axis in AXES:
+        results["variant"][axis]
+    int(results["variant"]["seed"])
+    dict(results["protocol"])
+    for name, value in results["metrics"].items():
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"metrics.{name} is {value}")
+
+
+def _read_config(path: Path) -> dict[str, str]:
+    """The resolved config as dotted key -> text; empty if it is missing or not YAML."""
+    try:
+        loaded = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return dict(_flatten(loaded)) if isinstance(loaded, dict) else {}
+
+
+def _flatten(node: Mapping[Any, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _settings(config: Mapping[str, str], overrides: Iterable[str]) -> dict[str, str]:
+    """Deciding keys of the config; of the overrides, for a run that left no config behind."""
+    if not config:
+        pairs = (str(override).lstrip("+~").partition("=") for override in overrides)
+        config = {key: value for key, _, value in pairs if key not in AXES}
+    return {
+        key: value
+        for key, value in config.items()
+        if key.split(".")[0] not in NEUTRAL and key.split(".")[-1] != "seed"
+    }

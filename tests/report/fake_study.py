@@ -1,0 +1,268 @@
+"""A made-up study on disk: run directories with every file the report reads, and a street to search.
+
+The answers to the searches are drawn at random, better ones for better taught students; AP and mAP follow
+from them. Also for tests of other rooms: `fake_study(path)`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import yaml
+from PIL import Image, ImageDraw
+
+from psearch.report.searches import Box, RankedSearch, Result
+from psearch.types import Scene
+
+PROTOCOL = {
+    "dataset": "synthetic",
+    "fingerprint": "f1e2d3c4b5a6",
+    "split": "test",
+    "gallery_size": 20,
+    "mode": "strict",
+    "score": 0.5,
+    "nms": 0.4,
+    "queries": 40,
+    "queries_without_detection": 1,
+}
+SKILLS = {"none": 0.10, "identities": 0.19, "features": 0.14, "full": 0.21}
+QUERIES = 40
+SIZES = {"tiny": 0.4, "small": 1.5, "r18": 12.0}
+
+
+class FakeStreet:
+    """Scenes drawn on the fly: four people each, their clothes decided by their identity."""
+
+    def __init__(self, scenes: int = 24, people: int = 30, seed: int = 0) -> None:
+        self.people = people
+        generator = np.random.default_rng(seed)
+        self.scenes = [self._scene(index, generator) for index in range(scenes)]
+
+    def _scene(self, index: int, generator: np.random.Generator) -> Scene:
+        left = np.array([20, 120, 220, 320]) + generator.integers(0, 40, 4)
+        top = generator.integers(40, 90, 4)
+        height = generator.integers(90, 140, 4)
+        boxes = np.stack([left, top, left + height * 0.42, top + height], axis=1).astype(np.float32)
+        ids = generator.permutation(self.people)[:4].astype(np.int64)
+        return Scene(f"street_{index:03d}.jpg", 240, 400, boxes, ids, np.zeros(4, bool))
+
+    def read(self, index: int) -> np.ndarray:
+        scene = self.scenes[index]
+        picture = Image.new("RGB", (scene.width, scene.height), (150 + index % 5 * 12, 160, 170))
+        draw = ImageDraw.Draw(picture)
+        draw.rectangle((0, 150, scene.width, scene.height), fill=(110, 108, 104))
+        for x in range(0, scene.width, 57):
+            draw.rectangle((x, 10 + (x * index) % 40, x + 40, 150), fill=(120 + x % 60, 110, 100 + index))
+        for box, identity in zip(scene.boxes, scene.ids, strict=True):
+            self._draw_person(draw, box, int(identity))
+        return np.asarray(picture)
+
+    def _draw_person(self, draw: ImageDraw.ImageDraw, box: np.ndarray, identity: int) -> None:
+        x1, y1, x2, y2 = (float(v) for v in box)
+        middle, head, third = (x1 + x2) / 2, (x2 - x1) * 0.22, (y2 - y1) / 3
+        colours = [
+            tuple(int(c) for c in np.random.default_rng(identity * 7 + i).integers(20, 240, 3))
+            for i in (1, 2)
+        ]
+        draw.rectangle((x1 + 4, y1 + 2 * head, x2 - 4, y1 + 1.8 * third), fill=colours[0])
+        draw.rectangle((x1 + 9, y1 + 1.8 * third, x2 - 9, y2), fill=colours[1])
+        draw.ellipse((middle - head, y1, middle + head, y1 + 2 * head), fill=(222, 184, 150))
+
+    def searches(self, *, skill: float, seed: int) -> list[RankedSearch]:
+        """All searches; `skill` is what the right person's similarity gains over the others'."""
+        generator = np.random.default_rng(seed)
+        return [self._search(query, skill, generator) for query in range(QUERIES)]
+
+    def _search(self, query: int, skill: float, generator: np.random.Generator) -> RankedSearch:
+        scene, person = query % len(self.scenes), query % 4
+        results = []
+        for other in range(len(self.scenes)):
+            for box, identity in zip(self.scenes[other].boxes, self.scenes[other].ids, strict=True):
+                right = bool(identity == self.scenes[scene].ids[person])
+                similarity = float(generator.normal(0.3, 0.15) + skill * right)
+                results.append(Result(other, to_box(box), similarity, right))
+        ranked = sorted((r for r in results if r.scene != scene), key=lambda result: -result.similarity)
+        return RankedSearch(query, scene, to_box(self.scenes[scene].boxes[person]), tuple(ranked))
+
+
+def to_box(values: np.ndarray) -> Box:
+    x1, y1, x2, y2 = map(float, values)
+    return x1, y1, x2, y2
+
+
+def average_precision(search: RankedSearch) -> float:
+    """Mean of the precisions at the right answers."""
+    right = np.array([result.correct for result in search.ranked])
+    precision = right.cumsum() / np.arange(1, len(right) + 1)
+    return float(precision[right].mean()) if right.any() else 0.0
+
+
+def fake_results(
+    *,
+    mAP: float | None = 0.1,
+    seed: int = 1,
+    student: str = "oim",
+    compression: str = "tiny",
+    teacher: str = "none",
+    distill: str = "none",
+    role: str = "student",
+    overrides: Sequence[str] = (),
+    teacher_directory: str | None = None,
+    metrics: dict[str, float] | None = None,
+    protocol: dict[str, Any] | None = None,
+    per_query: Sequence[float] = (),
+) -> dict[str, Any]:
+    """A results.json as docs/architecture.md describes it. `mAP=None`: a teacher that does not detect."""
+    search = (
+        {} if mAP is None else {"mAP": mAP, "top1": mAP * 1.2, "detection_AP": 0.81, "detection_recall": 0.88}
+    )
+    size = SIZES.get(compression, 24.0)
+    variant = {"student": student, "compression": compression, "teacher": teacher, "distill": distill}
+    return {
+        "status": "ok",
+        "role": role,
+        "variant": {**variant, "seed": seed, "overrides": list(overrides)},
+        "protocol": {**PROTOCOL, **(protocol or {})},
+        "metrics": {**search, "gt_mAP": 0.3, "gt_top1": 0.4, **(metrics or {})},
+        "per_query": {"AP": list(per_query), "top1": [float(ap > 0.5) for ap in per_query]},
+        "cost": {
+            "parameters": int(size * 1e6),
+            "macs": int(size * 4e8),
+            "latency_ms": 6 + 3 * size + 0.1 * seed,
+            "threads": 1,
+            "device": "cpu",
+            "input": [240, 400],
+            "file_bytes": int(size * 4e6),
+        },
+        "training": {"epochs": 12, "steps": 1200, "seconds": 180.0, "peak_memory_mb": 900},
+        "teacher": teacher_directory
+        and {"name": teacher, "directory": teacher_directory, "fingerprint": "abc"},
+        "code": {"commit": "8b5e3cb0123456789", "dirty": False},
+        "machine": {"cpu": "a cpu", "cores": 2, "python": "3.11.7", "torch": "2.15"},
+        "config_hash": f"{seed:06x}",
+    }
+
+
+def write_run(
+    directory: Path, results: dict[str, Any] | None, *, config: dict[str, Any] | None = None
+) -> Path:
+    """A run directory with results.json and config.yaml."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if results is not None:
+        (directory / "results.json").write_text(json.dumps(results))
+    if config is not None:
+        (directory / "config.yaml").write_text(yaml.safe_dump(config))
+    return directory
+
+
+def write_failed(directory: Path, error: str) -> Path:
+    """A run directory that a failed job leaves behind."""
+    write_run(directory, None, config={"seed": 3})
+    (directory / "FAILED").write_text(json.dumps({"error": error, "traceback": f"Traceback …\n{error}"}))
+    (directory / "log.txt").write_text(error)
+    return directory
+
+
+def write_curves(directory: Path, *, level: float, seed: int, steps: int = 300) -> None:
+    """A metrics.jsonl with losses per step and a validation mAP per epoch."""
+    generator = np.random.default_rng(seed)
+    lines = []
+    for step in range(0, steps, 2):
+        decay = np.exp(-3 * step / steps)
+        losses = {
+            f"train/{name}": scale * (decay + generator.normal(0, 0.04)) for name, scale in LOSSES.items()
+        }
+        lines.append({"step": step, "epoch": step // 30, **losses, "lr": 0.01 * decay})
+        if step % 30 == 28:
+            lines.append({"step": step, "epoch": step // 30, "val/mAP": level * (1 - decay)})
+    (directory / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+LOSSES = {"loss": 6.0, "identity": 4.0, "objectness": 0.6}
+
+
+@dataclass(frozen=True)
+class FakeStudy:
+    """Where the run directories are, and what `write_report` takes besides."""
+
+    directory: Path
+    street: FakeStreet
+    searches: dict[str, list[RankedSearch]]
+
+
+def fake_study(
+    root: Path,
+    *,
+    seeds: Iterable[int] = (1, 2),
+    distills: Iterable[str] = ("none", "identities"),
+    compressions: Iterable[str] = ("tiny",),
+    failed: int = 1,
+) -> FakeStudy:
+    """`root/outputs/fake` with one run per combination, a re-ID teacher beside it and a two-step row."""
+    teacher = root / "outputs" / "teachers" / "reid-0a1b2c"
+    results = fake_results(
+        mAP=None, student="reid", compression="r50", role="teacher", metrics={"gt_mAP": 0.78}
+    )
+    write_run(teacher, results, config=_config("reid", "r50", "none", 0))
+    study = FakeStudy(root / "outputs" / "fake", FakeStreet(), {})
+    two_step = fake_results(mAP=0.52, compression="r18", teacher="reid", role="two_step",
+                            teacher_directory=str(teacher), metrics={"gt_mAP": 0.78})  # fmt: skip
+    write_run(study.directory / "two_step-reid", two_step)
+    for compression, distill, seed in product(compressions, distills, seeds):
+        _write_student(study, teacher, compression, distill, seed)
+    for number in range(failed):
+        name = f"oim-tiny-reid-features-seed{number}-ffffff"
+        write_failed(study.directory / name, "ValueError: the loss 'features' is not finite at step 40")
+    return study
+
+
+def _write_student(study: FakeStudy, teacher: Path, compression: str, distill: str, seed: int) -> None:
+    taught = distill != "none"
+    name = f"oim-{compression}-{'reid' if taught else 'none'}-{distill}-seed{seed}-{seed:06x}"
+    draw = crc32(name.encode())
+    size = 0.03 * np.log10(SIZES.get(compression, 1) / 0.4)
+    searches = study.street.searches(skill=SKILLS.get(distill, 0.15) + size, seed=draw)
+    per_query = [average_precision(search) for search in searches]
+    level = float(np.mean(per_query))
+    results = fake_results(
+        mAP=level, seed=seed, compression=compression, teacher="reid" if taught else "none", distill=distill,
+        teacher_directory=str(teacher) if taught else None, per_query=per_query,
+        overrides=["trainer.epochs=12"],
+        metrics={"gt_mAP": level * 1.5, "detection_AP": 0.7 + draw % 89 / 999},
+    )  # fmt: skip
+    directory = write_run(study.directory / name, results, config=_config("oim", compression, distill, seed))
+    write_curves(directory, level=level, seed=draw)
+    _write_detections(directory, study.street, np.random.default_rng(draw))
+    study.searches[name] = searches
+
+
+def _write_detections(directory: Path, street: FakeStreet, generator: np.random.Generator) -> None:
+    images = np.repeat([scene.name for scene in street.scenes], 4)
+    boxes = np.concatenate([scene.boxes for scene in street.scenes])
+    boxes = boxes + generator.normal(0, 5, boxes.shape).astype(np.float32)
+    boxes[::7] += 45
+    scores = generator.uniform(0.4, 1, len(boxes)).astype(np.float32)
+    embeddings = generator.normal(size=(len(boxes), 8)).astype(np.float32)
+    np.savez(directory / "detections.npz", images=images, boxes=boxes, scores=scores, embeddings=embeddings,
+             query_embeddings=embeddings[:40])  # fmt: skip
+
+
+def _config(student: str, compression: str, distill: str, seed: int) -> dict[str, Any]:
+    terms = {} if distill == "none" else {distill: {"_target_": f"psearch.distill.{distill}", "weight": 1.0}}
+    return {
+        "seed": seed,
+        "study": "fake",
+        "student": {"task": {"_target_": f"psearch.training.task.{student}"}},
+        "compression": {"backbone": {"_target_": "psearch.models.backbone", "name": compression}},
+        "teacher": {} if distill == "none" else {"checkpoint": None, "trainer": {"epochs": 20}},
+        "distill": terms,
+        "trainer": {"epochs": 12, "optimizer": {"lr": 0.002, "weight_decay": 0.05}},
+        "evaluation": {"score": 0.5, "nms": 0.4, "protocol": "strict"},
+    }
