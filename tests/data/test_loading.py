@@ -48,8 +48,10 @@ def epoch(loader, number=0, start=0):
 
 
 def equal(one, other):
-    return one.scenes == other.scenes and torch.equal(one.images, other.images) and all(
-        torch.equal(a, b) for a, b in zip(one.boxes, other.boxes, strict=True)
+    return (
+        one.scenes == other.scenes
+        and torch.equal(one.images, other.images)
+        and all(torch.equal(a, b) for a, b in zip(one.boxes, other.boxes, strict=True))
     )
 
 
