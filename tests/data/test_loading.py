@@ -153,6 +153,18 @@ def test_grouping_by_aspect_keeps_portraits_and_landscapes_apart():
     assert all(batch.images.shape[2:] in {(64, 96), (96, 64)} for batch in grouped)
 
 
+def test_the_cache_of_resized_pictures_is_read_instead_of_the_originals(tmp_path):
+    def loader(split):
+        return SceneLoader(split, batch_size=20, sides=(48, 90), cache=tmp_path)
+
+    (plain,) = SceneLoader(LANDSCAPE, batch_size=20, sides=(48, 90))
+    (first,) = loader(LANDSCAPE)
+    (again,) = loader(Split("train", LANDSCAPE.scenes, lambda index: pytest.fail("read again")))
+    assert len(list(tmp_path.glob("train/48x72/*.jpg"))) == 20
+    assert equal(first, again)
+    assert (raw(first.images) - raw(plain.images)).abs().mean() < 0.01
+
+
 def test_scenes_without_people_and_without_anything_to_load():
     nobody = Scene("empty", 64, 96, np.zeros((0, 4), np.float32), np.zeros(0, int), np.zeros(0, bool))
     (batch,) = SceneLoader(Split("train", [nobody], LANDSCAPE.read), batch_size=2, train=True, flip=1.0)

@@ -6,6 +6,8 @@ from published_layouts import nasty_prw, picture, write_prw
 from scipy.io import savemat
 
 from psearch.data.prw import MINI, prw, prw_mini
+from psearch.data.scenes import renumbered, scene
+from psearch.types import UNLABELLED
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +32,13 @@ def test_training_labels_are_dense_although_the_ids_are_not(root):
     assert [(scene.height, scene.width) for scene in benchmark.train.scenes][1:] == [(180, 320), (144, 180)]
 
 
-def test_the_published_483_labels():
-    rows = [[pid, 10, 10, 10, 20] for pid in [*range(1, 479), 480, 481, 482, 483, 932, -2]]
-    labels = np.unique([row[0] for row in rows if row[0] >= 0])
-    assert len(labels) == 483 and labels[-1] == 932
+def test_the_published_training_ids_become_483_labels():
+    """Public readers take id - 1 of 482, and so address the queue with persons 483 and 932."""
+    published = np.array([*range(1, 479), 480, 481, 482, 483, 932, -2])
+    boxes = np.tile([0, 0, 9, 9], (len(published), 1))
+    (relabelled,), count = renumbered([scene("c1s1_1.jpg", (20, 20), boxes, published)])
+    assert count == 483
+    assert relabelled.ids.tolist() == [*range(483), UNLABELLED]
 
 
 def test_all_three_variable_names_are_read_and_test_ids_are_those_of_the_files(root):
