@@ -88,7 +88,7 @@ def all_boxes(file: Path) -> Boxes:
             found = np.array(cells, np.int64).reshape(-1, 4)
             solid = (found[:, 2:] > 0).all(axis=1)
             if not solid.all():
-                log.debug("a box without area is left out: %s", name)
+                log.debug("pictures have a box without area, which is left out: %s", name)
             boxes[name] = found[solid]
     return boxes
 

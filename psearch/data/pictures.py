@@ -16,7 +16,9 @@ from tqdm import tqdm
 
 from psearch.types import Query, Scene, Split
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
+ENDS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}
+"""File endings of pictures, and what the last bytes of such a file hold."""
+
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What PIL raises for a file that is no picture, or not all of one."""
 
@@ -53,7 +55,7 @@ def pictures_in(folder: Path) -> list[str]:
     """Names of the pictures directly in a folder, sorted; ValueError if there is no such folder."""
     if not folder.is_dir():
         raise ValueError(f"There is no folder {folder}: set data.root to the folder that holds it.")
-    return sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(SUFFIXES))
+    return sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(tuple(ENDS)))
 
 
 def picture_sizes(folder: Path, names: Sequence[str]) -> list[tuple[int, int]]:
@@ -70,6 +72,20 @@ def header(path: Path) -> tuple[int, int] | None:
             return picture.height, picture.width
     except UNREADABLE:
         return None
+
+
+def is_complete(path: Path) -> bool:
+    """Whether a picture ends as its format does; one that does not is decoded to be sure."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-min(12, path.stat().st_size), 2)
+            if ENDS.get(path.suffix.lower(), b"") in file.read():
+                return True
+        with Image.open(path) as picture:
+            picture.load()
+        return True
+    except UNREADABLE:
+        return False
 
 
 def refuse_missing(folder: Path, names: Sequence[str], present: Sequence[bool]) -> None:

@@ -48,9 +48,9 @@ def scene(
     cut = clipped(boxes, *size)
     keep = solid(cut)
     if (~keep).any():
-        log.debug("a box without area is left out: %s", name)
+        log.debug("pictures have a box without area, which is left out: %s", name)
     if (np.abs(cut - boxes)[keep] > 1e-3).any():
-        log.debug("a box reaches beyond the picture and is cut: %s", name)
+        log.debug("pictures have a box that reaches beyond them and is cut: %s", name)
     ignored = np.zeros(len(boxes), bool) if ignore is None else np.asarray(ignore, bool)
     numbers = np.maximum(np.asarray(ids, np.int64), UNLABELLED)
     return Scene(name, *size, cut[keep], numbers[keep], ignored[keep], camera)
