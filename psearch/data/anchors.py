@@ -24,9 +24,7 @@ def anchor_shapes(split: Split, sides: tuple[int, int] | None, count: int) -> An
     ignored boxes do not count. ValueError if the split has no box.
     """
     scales = [fit(scene.height, scene.width, sides) for scene in split.scenes]
-    boxes = [
-        scene.boxes[~scene.ignore] * scale for scene, scale in zip(split.scenes, scales, strict=True)
-    ]
+    boxes = [scene.boxes[~scene.ignore] * scale for scene, scale in zip(split.scenes, scales, strict=True)]
     x1, y1, x2, y2 = np.concatenate([np.zeros((0, 4)), *boxes]).T
     if not x1.size:
         raise ValueError(f"The split '{split.name}' has no boxes to choose anchors from: add some.")

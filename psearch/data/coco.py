@@ -1,17 +1,18 @@
 """Your own scenes: COCO-style JSON with a `person_id` per annotation, and a file of queries.
 
-    root/images/…              the pictures
-    root/train.json            images: id, file_name, width, height, camera (optional);
-                               annotations: image_id, bbox [x, y, w, h] in pixels, person_id (>= 0 a known
-                               person, -1 or absent an unknown one), ignore (optional)
-    root/test.json             the same, annotations with an id
-    root/queries.json          queries: annotation_id (in test.json), gallery (optional image ids;
-                               without it all test images but the query's own)
-    root/val.json, root/queries_val.json   optional, like test.json and queries.json
+root/images/…              the pictures
+root/train.json            images: id, file_name, width, height, camera (optional);
+                           annotations: image_id, bbox [x, y, w, h] in pixels, person_id (>= 0 a known
+                           person, -1 or absent an unknown one), ignore (optional)
+root/test.json             the same, annotations with an id
+root/queries.json          queries: annotation_id (in test.json), gallery (optional image ids;
+                           without it all test images but the query's own)
+root/val.json, root/queries_val.json   optional, like test.json and queries.json
 """
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,9 +22,12 @@ from typing import Any
 import numpy as np
 
 from psearch.data.json_records import Record, box, field, integer, load
-from psearch.data.pictures import PictureFolder, clipped, fingerprint
+from psearch.data.pictures import fingerprint, split
+from psearch.data.scenes import clipped, renumbered, scene, solid
 from psearch.data.transforms import pair
 from psearch.types import UNLABELLED, Benchmark, Query, Scene, Split
+
+log = logging.getLogger(__name__)
 
 
 def coco(root: str | Path, *, name: str = "coco", sides: Sequence[int] | None = None) -> Benchmark:
@@ -40,14 +44,16 @@ def coco(root: str | Path, *, name: str = "coco", sides: Sequence[int] | None = 
     if (root / "val.json").exists():
         val = _with_queries(_read_split(root, "val"), root / "queries_val.json")
         files += [root / "val.json", root / "queries_val.json"]
-    split, identities = _renumbered(train.split)
-    splits = [split, *([val] if val else []), _with_queries(test, root / "queries.json")]
-    names = [scene.name for each in splits for scene in each.scenes]
+    splits = [train.split, *([val] if val else []), _with_queries(test, root / "queries.json")]
+    for each in splits[1:]:
+        _warn_of_shared(train.split, each)
+    scenes, identities = renumbered(train.split.scenes)
+    names = [shown.name for each in splits for shown in each.scenes]
     return Benchmark(
         name=name,
         fingerprint=fingerprint(files, root / "images", names, "coco"),
         identities=identities,
-        train=split,
+        train=replace(train.split, scenes=scenes),
         val=val,
         test=splits[-1],
         sides=pair(sides),
@@ -83,41 +89,41 @@ def _read_split(root: Path, name: str) -> _Read:
         of_scene[scene_of_image[image]].append(annotation)
         annotations[annotation.get("id")] = annotation
     scenes = [_scene(*each, file) for each in zip(images, of_scene, strict=True)]
-    pictures = PictureFolder(root / "images", tuple(scene.name for scene in scenes))
-    return _Read(Split(name, scenes, pictures), file, scene_of_image, annotations)
+    return _Read(split(name, root / "images", scenes), file, scene_of_image, annotations)
 
 
 def _scene(image: Record, annotations: list[Record], file: Path) -> Scene:
     this, person = f"In {file}, image", f"In {file}, annotation"
-    height, width = (integer(image, side, this) for side in ("height", "width"))
-    ids = [max(integer(a, "person_id", person, UNLABELLED), UNLABELLED) for a in annotations]
-    boxes, solid = clipped(np.array([box(a, person) for a in annotations]), height, width)
-    return Scene(
-        name=field(image, "file_name", this),
-        height=height,
-        width=width,
-        boxes=boxes[solid],
-        ids=np.array(ids, np.int64)[solid],
-        ignore=np.array([bool(a.get("ignore") or a.get("iscrowd")) for a in annotations], bool)[solid],
+    return scene(
+        str(field(image, "file_name", this)),
+        (integer(image, "height", this), integer(image, "width", this)),
+        np.array([box(each, person) for each in annotations]),
+        np.array([integer(each, "person_id", person, UNLABELLED) for each in annotations]),
+        ignore=np.array([bool(each.get("ignore") or each.get("iscrowd")) for each in annotations]),
         camera=integer(image, "camera", this, 0),
     )
 
 
-def _renumbered(split: Split) -> tuple[Split, int]:
-    """Training ids as 0..N-1, and N."""
-    ids = np.concatenate([np.zeros(0, np.int64), *(scene.ids for scene in split.scenes)])
-    known = np.unique(ids[ids >= 0])
-    scenes = [
-        replace(scene, ids=np.where(scene.ids >= 0, np.searchsorted(known, scene.ids), UNLABELLED))
-        for scene in split.scenes
-    ]
-    return replace(split, scenes=scenes), len(known)
+def _warn_of_shared(train: Split, test: Split) -> None:
+    """Logs a leak: whoever trains on the people he is tested on measures memory."""
+    shared = set.intersection(
+        *(
+            {person for each in split.scenes for person in each.ids[each.ids >= 0].tolist()}
+            for split in (train, test)
+        )
+    )
+    if shared:
+        log.warning(
+            "identities in train.json as well as in %s.json, which flatters results: %d",
+            test.name,
+            len(shared),
+        )
 
 
 def _with_queries(read: _Read, file: Path) -> Split:
     shown_in = defaultdict(set)
-    for index, scene in enumerate(read.split.scenes):
-        for person in scene.ids.tolist():
+    for index, each in enumerate(read.split.scenes):
+        for person in each.ids.tolist():
             shown_in[person].add(index)
     queries = []
     for record in load(file, "queries"):
@@ -141,10 +147,10 @@ def _query(record: Record, read: _Read, file: Path) -> Query:
             f"{what} asks for annotation {record['annotation_id']}, not in {read.file}: correct the id."
         )
     index = read.scene_of_image[annotation["image_id"]]
-    scene, where = read.split.scenes[index], f"In {read.file}, annotation"
-    boxes, solid = clipped(np.array(box(annotation, where)), scene.height, scene.width)
+    own, where = read.split.scenes[index], f"In {read.file}, annotation"
+    boxes = clipped(np.array(box(annotation, where)), own.height, own.width)
     person = integer(annotation, "person_id", where, UNLABELLED)
-    if person < 0 or not solid.all():
+    if person < 0 or not solid(boxes).all():
         raise ValueError(
             f"{what} asks for an annotation without a person_id or without area: choose another annotation."
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from psearch.data.randomness import draws
+from psearch.data.resized import ResizedPictures
 from psearch.data.transforms import collate, fit, pair, resize
 from psearch.types import Batch, Scene, Split
 
@@ -30,7 +33,8 @@ class SceneLoader:
     from `multi_scale`; `group_by_aspect` puts pictures of like proportions together, which saves padding.
     Otherwise: in order, unchanged. sides: (shorter, longer) side in pixels a scene is resized to fit;
     None keeps its size. The last batch may be smaller unless `drop_last`. `workers` processes decode and
-    resize; they do not change what comes out. `len` is the number of batches of a whole epoch.
+    resize; they do not change what comes out. cache: folder for resized pictures as JPEGs, one folder per
+    data fingerprint; pixels then differ by what JPEG loses. `len` is the number of batches of a whole epoch.
     ValueError for an empty split, or if a picture is not of the size its annotation says.
     """
 
@@ -48,6 +52,7 @@ class SceneLoader:
         drop_last: bool = False,
         workers: int = 0,
         pin_memory: bool = False,
+        cache: str | Path | None = None,
     ) -> None:
         if not split.scenes:
             raise ValueError(f"The split '{split.name}' has no scenes to load; check the data set.")
@@ -57,7 +62,8 @@ class SceneLoader:
         self.multi_scale = tuple(multi_scale) if train else (1.0,)
         self.drop_last, self.workers, self.pin_memory = drop_last, workers, pin_memory
         self._groups = _aspects(split.scenes) if train and group_by_aspect else np.zeros(len(split.scenes))
-        self._batches = _Batches(split, pair(sides), seed, flip if train else 0.0)
+        kept = None if cache is None else ResizedPictures(Path(cache) / split.name)
+        self._batches = _Batches(replace(split, queries=()), pair(sides), seed, flip if train else 0.0, kept)
         self._epoch, self._start = 0, 0
         if not len(self):
             raise ValueError(
@@ -108,8 +114,15 @@ class SceneLoader:
 class _Batches(Dataset[Batch]):
     """Reads and transforms one planned batch; this is the part that is sent to worker processes."""
 
-    def __init__(self, split: Split, sides: tuple[int, int] | None, seed: int, flip: float) -> None:
-        self.split, self.sides, self.seed, self.flip = split, sides, seed, flip
+    def __init__(
+        self,
+        split: Split,
+        sides: tuple[int, int] | None,
+        seed: int,
+        flip: float,
+        cache: ResizedPictures | None,
+    ) -> None:
+        self.split, self.sides, self.seed, self.flip, self.cache = split, sides, seed, flip, cache
 
     def __getitem__(self, plan: Plan) -> Batch:
         scenes = [self.split.scenes[index] for index in plan.indices]
@@ -122,13 +135,19 @@ class _Batches(Dataset[Batch]):
         return collate(pictures, scenes, plan.indices, scales, flips)
 
     def _read(self, index: int, scene: Scene, scale: float) -> np.ndarray:
+        size = max(1, round(scene.height * scale)), max(1, round(scene.width * scale))
+        if self.cache is None or size == (scene.height, scene.width):
+            return resize(self._original(index, scene), *size)
+        return self.cache.get(index, size, lambda: resize(self._original(index, scene), *size))
+
+    def _original(self, index: int, scene: Scene) -> np.ndarray:
         picture = self.split.read(index)
         if picture.shape != (scene.height, scene.width, 3):
             raise ValueError(
                 f"The picture '{scene.name}' has the shape {picture.shape}, but its annotation says "
                 f"{scene.width}x{scene.height}: restore the file or correct the annotation."
             )
-        return resize(picture, max(1, round(scene.height * scale)), max(1, round(scene.width * scale)))
+        return picture
 
 
 def _aspects(scenes: Sequence[Scene]) -> np.ndarray:

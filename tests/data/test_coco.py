@@ -116,7 +116,7 @@ def change(root, name, key, index, **values):
         (lambda root: change(root, "queries", "queries", 0, gallery=[77]), "image 77 in its gallery"),
         (lambda root: change(root, "queries", "queries", 0, gallery=[5]), "person 4, who is in no picture"),
         (lambda root: change(root, "test", "annotations", 1, person_id=-1), "person 4, who is in no picture"),
-        (lambda root: (root / "images" / "4.png").unlink(), "images lacks '4.png': put"),
+        (lambda root: (root / "images" / "4.png").unlink(), "images lacks readable pictures 4.png: put"),
     ],
 )
 def test_every_mistake_is_one_sentence_that_names_it(root, mistake, message):

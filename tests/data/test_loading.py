@@ -48,8 +48,10 @@ def epoch(loader, number=0, start=0):
 
 
 def equal(one, other):
-    return one.scenes == other.scenes and torch.equal(one.images, other.images) and all(
-        torch.equal(a, b) for a, b in zip(one.boxes, other.boxes, strict=True)
+    return (
+        one.scenes == other.scenes
+        and torch.equal(one.images, other.images)
+        and all(torch.equal(a, b) for a, b in zip(one.boxes, other.boxes, strict=True))
     )
 
 
@@ -149,6 +151,18 @@ def test_grouping_by_aspect_keeps_portraits_and_landscapes_apart():
     grouped = epoch(SceneLoader(split, batch_size=4, train=True, group_by_aspect=True))
     assert sorted(index for batch in grouped for index in batch.scenes) == list(range(18))
     assert all(batch.images.shape[2:] in {(64, 96), (96, 64)} for batch in grouped)
+
+
+def test_the_cache_of_resized_pictures_is_read_instead_of_the_originals(tmp_path):
+    def loader(split):
+        return SceneLoader(split, batch_size=20, sides=(48, 90), cache=tmp_path)
+
+    (plain,) = SceneLoader(LANDSCAPE, batch_size=20, sides=(48, 90))
+    (first,) = loader(LANDSCAPE)
+    (again,) = loader(Split("train", LANDSCAPE.scenes, lambda index: pytest.fail("read again")))
+    assert len(list(tmp_path.glob("train/48x72/*.jpg"))) == 20
+    assert equal(first, again)
+    assert (raw(first.images) - raw(plain.images)).abs().mean() < 0.01
 
 
 def test_scenes_without_people_and_without_anything_to_load():

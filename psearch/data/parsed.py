@@ -1,0 +1,97 @@
+"""Parsed annotations kept on disk, because the published files take seconds to minutes to parse."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from psearch.types import Query, Scene
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class Parsed(NamedTuple):
+    """What a data set's annotation files say."""
+
+    train: list[Scene]
+    test: list[Scene]
+    queries: list[Query]
+
+
+def parsed(cache: str | Path | None, name: str, parse: Callable[[], Parsed]) -> Parsed:
+    """The result of `parse`, taken from the folder `cache`/`name` where it is there, else kept there.
+
+    name: holds the data fingerprint, so that a stored result is never stale. cache None keeps nothing.
+    ValueError for a damaged file.
+    """
+    if cache is None:
+        return parse()
+    file = Path(cache) / name / "annotations.npz"
+    if not file.exists():
+        result = parse()
+        _save(file, result)
+        return result
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return Parsed(
+                list(_scenes(arrays, "train")), list(_scenes(arrays, "test")), list(_queries(arrays))
+            )
+    except Exception as error:  # numpy, zipfile and zlib each raise their own
+        raise ValueError(f"The parsed annotations {file} are damaged ({error}): delete the file.") from error
+
+
+def _save(file: Path, result: Parsed) -> None:
+    arrays = {
+        **_flat_scenes(result.train, "train"),
+        **_flat_scenes(result.test, "test"),
+        **_flat_queries(result.queries),
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".tmp", delete=False) as handle:
+        np.savez(handle, **arrays)  # type: ignore[arg-type]
+    os.replace(handle.name, file)
+
+
+def _flat_scenes(scenes: Sequence[Scene], split: str) -> dict[str, np.ndarray]:
+    return {
+        f"{split}_names": np.array([scene.name for scene in scenes], np.str_),
+        f"{split}_facts": np.array(
+            [(s.height, s.width, s.camera, len(s.ids)) for s in scenes], np.int64
+        ).reshape(-1, 4),
+        f"{split}_boxes": np.concatenate([np.zeros((0, 4), np.float32), *(s.boxes for s in scenes)]),
+        f"{split}_ids": np.concatenate([np.zeros(0, np.int64), *(s.ids for s in scenes)]),
+        f"{split}_ignore": np.concatenate([np.zeros(0, bool), *(s.ignore for s in scenes)]),
+    }
+
+
+def _scenes(arrays: Arrays, split: str) -> Iterator[Scene]:
+    names, facts = arrays[f"{split}_names"], arrays[f"{split}_facts"]
+    boxes, ids, ignore = (arrays[f"{split}_{part}"] for part in ("boxes", "ids", "ignore"))
+    ends = np.cumsum(facts[:, 3])
+    for name, (height, width, camera, count), end in zip(
+        names.tolist(), facts.tolist(), ends.tolist(), strict=True
+    ):
+        of = slice(end - count, end)
+        yield Scene(name, height, width, boxes[of], ids[of], ignore[of], camera)
+
+
+def _flat_queries(queries: Sequence[Query]) -> dict[str, np.ndarray]:
+    return {
+        "query_facts": np.array([(q.scene, q.identity, len(q.gallery)) for q in queries], np.int64).reshape(
+            -1, 3
+        ),
+        "query_boxes": np.array([q.box for q in queries], np.float32).reshape(-1, 4),
+        "galleries": np.concatenate([np.zeros(0, np.int32), *(q.gallery.astype(np.int32) for q in queries)]),
+    }
+
+
+def _queries(arrays: Arrays) -> Iterator[Query]:
+    facts, boxes, galleries = arrays["query_facts"], arrays["query_boxes"], arrays["galleries"]
+    ends = np.cumsum(facts[:, 2])
+    for (scene, identity, count), box, end in zip(facts.tolist(), boxes, ends.tolist(), strict=True):
+        yield Query(scene, box, identity, galleries[end - count : end].astype(np.int64))
