@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from psearch.evaluation.overlap import Flags, Floats, Integers, area, intersection, iou, ranges
+from psearch.evaluation.overlap import Flags, Floats, Integers, covered, iou
 from psearch.evaluation.precision import average_precision
+from psearch.evaluation.stacked import Stacked, pairs, stack
 from psearch.types import UNLABELLED, Detections, Scene
 
 
@@ -40,52 +41,45 @@ def evaluate_detection(
     labelled_only: the people to find are those with an identity; finding another is then neither right nor
     wrong. `Scene.ignore` works the same way in both cases.
     """
-    if len(scenes) != len(detections):
-        raise ValueError(f"{len(detections)} detections for {len(scenes)} scenes: give one per scene")
-    targets = [~scene.ignore & (scene.ids != UNLABELLED if labelled_only else True) for scene in scenes]
-    kept = [found.scores >= score for found in detections]
-    return match_detections(
-        [scene.boxes[mask] for scene, mask in zip(scenes, targets, strict=True)],
-        [scene.boxes[~mask] for scene, mask in zip(scenes, targets, strict=True)],
-        [found.boxes[mask] for found, mask in zip(detections, kept, strict=True)],
-        [found.scores[mask] for found, mask in zip(detections, kept, strict=True)],
-        overlap=overlap,
-    )
+    people, ignored = targets(scenes, labelled_only=labelled_only)
+    boxes, scores = found(scenes, detections)
+    kept = scores >= score
+    return match_detections(people, ignored, boxes.where(kept), scores[kept], overlap=overlap)
 
 
 def match_detections(
-    people: Sequence[np.ndarray],
-    ignored: Sequence[np.ndarray],
-    boxes: Sequence[np.ndarray],
-    scores: Sequence[np.ndarray],
-    *,
-    overlap: float = 0.5,
+    people: Stacked, ignored: Stacked, boxes: Stacked, scores: np.ndarray, *, overlap: float = 0.5
 ) -> DetectionResult:
-    """The metric on plain arrays, one of each per scene: people (g, 4), ignored (i, 4), boxes (n, 4) xyxy,
-    scores (n,). A detection that is not right and has at least `overlap` of its own area inside one ignored
-    box (COCO's rule for crowds) is left out of the count."""
-    found, flat_scores = _stack(boxes), np.concatenate([np.zeros(0), *scores])
-    per_scene = np.array([len(part) for part in boxes], dtype=np.int64)
-    right = _mutual_best(found, per_scene, _stack(people), [len(part) for part in people], overlap)
-    excused = _inside(found, per_scene, _stack(ignored), [len(part) for part in ignored], overlap) & ~right
-    total, hits = sum(len(part) for part in people), int(right.sum())
+    """The metric on plain arrays: scores (n,) of boxes against people.
+
+    A detection that is not right and has at least `overlap` of its own area in one ignored box (COCO's rule
+    for crowds) is left out of the count. ValueError if there is nobody to find.
+    """
+    total = len(people.boxes)
     if not total:
         raise ValueError("no person to find in any scene: detection cannot be measured on this split")
-    AP = average_precision(np.sort(flat_scores[right]), np.sort(flat_scores[~excused]), total)
+    right = _mutual_best(boxes, people, overlap)
+    counted = right | ~_inside(boxes, ignored, overlap)
+    AP = average_precision(np.sort(scores[right]), np.sort(scores[counted]), total)
+    hits = int(right.sum())
     return DetectionResult(AP=AP, recall=hits / total, people=total, found=hits)
 
 
-def _stack(boxes: Sequence[np.ndarray]) -> Floats:
-    return np.concatenate([np.zeros((0, 4)), *boxes])
+def targets(scenes: Sequence[Scene], *, labelled_only: bool = False) -> tuple[Stacked, Stacked]:
+    """(people to find, boxes that are neither right nor wrong to find) of all scenes."""
+    boxes = stack([scene.boxes for scene in scenes])
+    wanted = ~np.concatenate([np.zeros(0, bool), *(scene.ignore for scene in scenes)])
+    if labelled_only:
+        wanted &= np.concatenate([np.zeros(0, np.int64), *(scene.ids for scene in scenes)]) != UNLABELLED
+    return boxes.where(wanted), boxes.where(~wanted)
 
 
-def _pairs(per_scene: Integers, others: Sequence[int]) -> tuple[Integers, Integers]:
-    """Rows (detection, other box) of all pairs that share a scene, ordered by detection, then other box."""
-    counts = np.asarray(others, dtype=np.int64)
-    starts = np.cumsum(counts) - counts
-    repeats = np.repeat(counts, per_scene)
-    rows = np.repeat(np.arange(int(per_scene.sum())), repeats)
-    return rows, ranges(np.repeat(starts, per_scene), repeats)
+def found(scenes: Sequence[Scene], detections: Sequence[Detections]) -> tuple[Stacked, np.ndarray]:
+    """Boxes and scores (n,) of everything detected, in scene order."""
+    if len(scenes) != len(detections):
+        raise ValueError(f"{len(detections)} detections for {len(scenes)} scenes: give one per scene")
+    scores = [part.scores for part in detections]
+    return stack([part.boxes for part in detections]), np.concatenate([np.zeros(0, np.float32), *scores])
 
 
 def _first_best(values: Floats, groups: Integers) -> Flags:
@@ -98,25 +92,19 @@ def _first_best(values: Floats, groups: Integers) -> Flags:
     return best
 
 
-def _mutual_best(
-    found: Floats, per_scene: Integers, people: Floats, counts: Sequence[int], overlap: float
-) -> Flags:
-    """Which detections (n,) and a person are each other's best overlap, at least `overlap`."""
-    detection, person = _pairs(per_scene, counts)
-    values = iou(found[detection], people[person])
-    mutual = (values >= overlap) & _first_best(values, detection) & _first_best(values, person)
-    right = np.zeros(len(found), dtype=bool)
-    right[detection[mutual]] = True
+def _mutual_best(boxes: Stacked, people: Stacked, overlap: float) -> Flags:
+    """Which boxes (n,) and a person are each other's best overlap, at least `overlap`."""
+    box, person = pairs(boxes, people)
+    values = iou(boxes.boxes[box], people.boxes[person])
+    mutual = (values >= overlap) & _first_best(values, box) & _first_best(values, person)
+    right = np.zeros(len(boxes.boxes), dtype=bool)
+    right[box[mutual]] = True
     return right
 
 
-def _inside(
-    found: Floats, per_scene: Integers, regions: Floats, counts: Sequence[int], overlap: float
-) -> Flags:
-    """Which detections (n,) lie with at least `overlap` of their own area in one of the regions."""
-    detection, region = _pairs(per_scene, counts)
-    own = area(found)[detection]
-    covered = intersection(found[detection], regions[region]) >= overlap * own
-    inside = np.zeros(len(found), dtype=bool)
-    inside[detection[covered & (own > 0)]] = True
+def _inside(boxes: Stacked, regions: Stacked, overlap: float) -> Flags:
+    """Which boxes (n,) lie with at least `overlap` of their own area in one of the regions."""
+    box, region = pairs(boxes, regions)
+    inside = np.zeros(len(boxes.boxes), dtype=bool)
+    inside[box[covered(boxes.boxes[box], regions.boxes[region]) >= overlap]] = True
     return inside

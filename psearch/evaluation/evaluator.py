@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,25 +10,31 @@ import torch
 
 from psearch.evaluation.asking import Network
 from psearch.evaluation.describe import describe, redescribe
-from psearch.evaluation.detection import evaluate_detection
-from psearch.evaluation.protocols import named
-from psearch.evaluation.search import SearchResult, search
-from psearch.types import Batch, Detections, Split
+from psearch.evaluation.metrics import detection_metrics, per_query, search_counts, search_intervals
+from psearch.evaluation.protocols import Protocol, named
+from psearch.evaluation.result import SearchResult
+from psearch.evaluation.search import Rerank, search_galleries
+from psearch.types import Batch, Detections, Query, Split
+
+OWN = "own"
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """Everything measured in one evaluation.
 
-    metrics: flat, 0…1, named as in `results.json`. protocol: the decisions and counts that belong beside
-    them; the caller adds what it knows of the data. per_query: lists in protocol order, None where a query
-    was skipped. detections, query_embeddings: what `detections.npz` holds. result: rank lists to draw; of
-    the search among ground-truth boxes for a network that does not detect.
+    metrics: flat, 0…1, named as in `results.json`. protocol: decisions and counts that belong beside them;
+    the caller adds what it knows of the data. per_query: lists in protocol order, None where a query was
+    skipped. intervals: 95% bootstrap over queries. searches: name -> metrics and counts under another
+    protocol or in another gallery. detections, query_embeddings: what `detections.npz` holds. result: rank
+    lists to draw; all of these are of the ground-truth boxes for a network that does not detect.
     """
 
     metrics: dict[str, float]
     protocol: dict[str, object]
     per_query: dict[str, list[float | None]]
+    intervals: dict[str, list[float]]
+    searches: dict[str, dict[str, object]]
     detections: list[Detections]
     query_embeddings: np.ndarray
     result: SearchResult
@@ -39,8 +45,8 @@ class Evaluator:
 
     score: lowest score of a detection that is ranked, and the threshold detection is measured at. nms: IoU
     above which a detection is dropped. low: the second, lower threshold detection is measured at. limit:
-    most detections per scene. protocol: name of the search protocol, see `protocols`. keep: answers kept per
-    query for drawing.
+    most detections per scene. protocol: name of the search protocol; also: names of further ones whose
+    results stand beside it (see `protocols`). rerank: see `context`. keep: answers kept for drawing.
     """
 
     def __init__(
@@ -51,21 +57,32 @@ class Evaluator:
         low: float = 0.05,
         limit: int = 300,
         protocol: str = "strict",
+        also: Sequence[str] = ("legacy",),
+        rerank: Rerank | None = None,
         keep: int = 20,
     ) -> None:
         if not 0 <= low <= score <= 1:
-            raise ValueError(f"need 0 <= low <= score <= 1, not low={low}, score={score}")
-        self.score, self.nms, self.low, self.limit, self.keep = score, nms, low, limit, keep
+            raise ValueError(f"evaluation needs 0 <= low <= score <= 1, not low={low}, score={score}")
+        self.score, self.nms, self.low, self.limit = score, nms, low, limit
         self.protocol = replace(named(protocol), score=score)
+        self.also = [replace(named(name), score=score) for name in also if name != protocol]
+        self.rerank, self.keep = rerank, keep
 
     def __call__(
-        self, network: Network, loader: Iterable[Batch], split: Split, *, device: torch.device | str = "cpu"
+        self,
+        network: Network,
+        loader: Iterable[Batch],
+        split: Split,
+        *,
+        galleries: Mapping[str, Sequence[Query]] | None = None,
+        device: torch.device | str = "cpu",
     ) -> Evaluation:
         """One pass of the network over the split's scenes, in eval mode, then all metrics.
 
-        loader: brings every scene of the split once, unaugmented.
+        loader: brings every scene of the split once, unaugmented. galleries: name -> (some of) the split's
+        queries with other galleries, see `galleries`.
         """
-        described = describe(
+        said = describe(
             network,
             loader,
             split.scenes,
@@ -75,11 +92,11 @@ class Evaluator:
             limit=self.limit,
             device=device,
         )
-        upper = self._search(split, described.people, described.queries, device)
-        bound = {"gt_mAP": upper.mAP, "gt_top1": upper.top(1)}
-        if described.found is None:
-            return self._evaluation(split, described.people, described.queries, upper, bound)
-        return self._measure(split, described.found, described.queries, bound, device)
+        upper = self._search(split, said.people, said.queries, {OWN: split.queries}, self.protocol, device)
+        bound = {"gt_mAP": upper[OWN].mAP, "gt_top1": upper[OWN].top(1)}
+        if said.found is None:
+            return self._evaluation(split, said.people, said.queries, upper[OWN], bound, {})
+        return self._measure(split, said.found, said.queries, galleries, bound, device)
 
     def measure(
         self,
@@ -87,10 +104,11 @@ class Evaluator:
         detections: Sequence[Detections],
         query_embeddings: np.ndarray,
         *,
+        galleries: Mapping[str, Sequence[Query]] | None = None,
         device: torch.device | str = "cpu",
     ) -> Evaluation:
         """All metrics of detections that are there already, without a network: no `gt_*`."""
-        return self._measure(split, detections, query_embeddings, {}, device)
+        return self._measure(split, detections, query_embeddings, galleries, {}, device)
 
     def two_step(
         self,
@@ -99,49 +117,52 @@ class Evaluator:
         split: Split,
         detections: Sequence[Detections],
         *,
+        galleries: Mapping[str, Sequence[Query]] | None = None,
         device: torch.device | str = "cpu",
     ) -> Evaluation:
         """One network's detections with the embeddings of another: the reference a re-ID teacher sets."""
         renamed, queries = redescribe(network, loader, split.scenes, split.queries, detections, device=device)
-        return self._measure(split, renamed, queries, {}, device)
+        return self._measure(split, renamed, queries, galleries, {}, device)
 
     def _measure(
         self,
         split: Split,
         detections: Sequence[Detections],
         queries: np.ndarray,
-        bound: dict[str, float],
+        galleries: Mapping[str, Sequence[Query]] | None,
+        bound: Mapping[str, float],
         device: torch.device | str,
     ) -> Evaluation:
-        result = self._search(split, detections, queries, device)
-        metrics = {**result.metrics(), **self._detection(split, detections), **bound}
-        return self._evaluation(split, detections, queries, result, metrics)
+        wanted = {OWN: split.queries, **(galleries or {})}
+        results = self._search(split, detections, queries, wanted, self.protocol, device)
+        main = results.pop(OWN)
+        for protocol in self.also:
+            own = {OWN: split.queries}
+            results[protocol.name] = self._search(split, detections, queries, own, protocol, device)[OWN]
+        detected = detection_metrics(split.scenes, detections, score=self.score, low=self.low)
+        metrics = {**main.metrics(), **detected, **bound}
+        return self._evaluation(split, detections, queries, main, metrics, results)
 
     def _search(
-        self, split: Split, detections: Sequence[Detections], queries: np.ndarray, device: torch.device | str
-    ) -> SearchResult:
-        return search(
+        self,
+        split: Split,
+        detections: Sequence[Detections],
+        queries: np.ndarray,
+        galleries: Mapping[str, Sequence[Query]],
+        protocol: Protocol,
+        device: torch.device | str,
+    ) -> dict[str, SearchResult]:
+        return search_galleries(
             split.scenes,
             detections,
             split.queries,
             queries,
-            protocol=self.protocol,
+            galleries,
+            protocol=protocol,
+            rerank=self.rerank,
             keep=self.keep,
             device=device,
         )
-
-    def _detection(self, split: Split, detections: Sequence[Detections]) -> dict[str, float]:
-        high = evaluate_detection(split.scenes, detections, score=self.score)
-        low = evaluate_detection(split.scenes, detections, score=self.low)
-        labelled = evaluate_detection(split.scenes, detections, score=self.score, labelled_only=True)
-        return {
-            "detection_AP": high.AP,
-            "detection_recall": high.recall,
-            "detection_AP_low": low.AP,
-            "detection_recall_low": low.recall,
-            "detection_AP_labelled": labelled.AP,
-            "detection_recall_labelled": labelled.recall,
-        }
 
     def _evaluation(
         self,
@@ -149,11 +170,11 @@ class Evaluator:
         detections: Sequence[Detections],
         queries: np.ndarray,
         result: SearchResult,
-        metrics: dict[str, float],
+        metrics: Mapping[str, float],
+        others: Mapping[str, SearchResult],
     ) -> Evaluation:
-        counted = result.positives > 0
         return Evaluation(
-            metrics=metrics,
+            metrics=dict(metrics),
             protocol={
                 "split": split.name,
                 "mode": self.protocol.name,
@@ -161,19 +182,12 @@ class Evaluator:
                 "low": self.low,
                 "nms": self.nms,
                 "limit": self.limit,
-                "queries": int(counted.sum()),
-                "queries_without_detection": result.queries_without_detection,
-                "skipped": result.skipped,
+                **search_counts(result),
             },
-            per_query={
-                "AP": _or_none(result.AP, counted),
-                "top1": _or_none(result.hits(1).astype(float), counted),
-            },
+            per_query=per_query(result),
+            intervals=search_intervals(result),
+            searches={name: {**other.metrics(), **search_counts(other)} for name, other in others.items()},
             detections=list(detections),
             query_embeddings=queries,
             result=result,
         )
-
-
-def _or_none(values: np.ndarray, counted: np.ndarray) -> list[float | None]:
-    return [float(value) if there else None for value, there in zip(values, counted, strict=True)]

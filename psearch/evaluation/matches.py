@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from psearch.evaluation.overlap import Floats, Integers, iou, ranges
+from psearch.evaluation.overlap import Floats, Integers, iou
 from psearch.evaluation.pool import Pool
+from psearch.evaluation.stacked import Stacked, pairs, stack
 from psearch.types import Scene
 
 
@@ -40,13 +41,13 @@ def find_sightings(
 ) -> dict[int, Sightings]:
     """Sightings of every wanted identity, all overlaps in one go."""
     ids = np.concatenate([np.zeros(0, np.int64), *(scene.ids for scene in scenes)])
-    where = np.repeat(np.arange(len(scenes)), [len(scene.ids) for scene in scenes])
-    boxes = np.concatenate([np.zeros((0, 4), np.float32), *(scene.boxes for scene in scenes)])
+    people = stack([scene.boxes for scene in scenes])
+    where = people.scene
     rows = np.flatnonzero(np.isin(ids, list(identities)))
     rows = rows[np.lexsort((rows, where[rows], ids[rows]))]
     if first_box_only:
         rows = rows[_differs(ids[rows], where[rows])]
-    person, hits = _covered(boxes, where, pool, rows)
+    person, hits = _covering(people, pool.boxes, rows)
     sightings = {}
     for identity, (first, last) in _blocks(ids[rows]).items():
         low, high = np.searchsorted(person, [first, last])
@@ -55,14 +56,13 @@ def find_sightings(
     return sightings
 
 
-def _covered(boxes: np.ndarray, where: Integers, pool: Pool, rows: Integers) -> tuple[Integers, Integers]:
-    """Pairs (index into rows, row of the pool) of a person's box and a detection that covers it."""
-    counts = pool.counts[where[rows]]
-    person = np.repeat(np.arange(len(rows)), counts)
-    found = ranges(pool.starts[where[rows]], counts)
-    wanted = boxes[rows[person]]
-    covered = iou(pool.boxes[found], wanted) >= smallest_overlap(wanted)
-    return person[covered], found[covered]
+def _covering(people: Stacked, found: Stacked, rows: Integers) -> tuple[Integers, Integers]:
+    """Pairs (index into rows of people, row of found) of a person's box and a detection that covers it."""
+    person, detection = pairs(people, found, rows)
+    wanted = people.boxes[rows[person]]
+    values = iou(found.boxes[detection], wanted)
+    enough = (values >= smallest_overlap(wanted)) & (values > 0)
+    return person[enough], detection[enough]
 
 
 def _differs(*keys: Integers) -> np.ndarray:

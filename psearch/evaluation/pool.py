@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from psearch.evaluation.overlap import Integers
+from psearch.evaluation.stacked import Stacked, ranges, stack
 from psearch.types import Detections, Query, Scene
 
 
@@ -15,16 +16,15 @@ from psearch.types import Detections, Query, Scene
 class Pool:
     """N detections of S scenes, in scene order.
 
-    boxes: (N, 4) xyxy, original pixels. embeddings: (N, d). scene: (N,) index of the scene each lies in;
-    detection: (N,) its index among that scene's detections. starts, counts: (S,) rows of each scene.
+    boxes: N boxes, original pixels. scores: (N,). embeddings: (N, d). scene: (N,) the scene each lies in;
+    detection: (N,) its index among that scene's detections.
     """
 
-    boxes: np.ndarray
+    boxes: Stacked
+    scores: np.ndarray
     embeddings: np.ndarray
     scene: Integers
     detection: Integers
-    starts: Integers
-    counts: Integers
 
 
 def pool_detections(
@@ -36,25 +36,21 @@ def pool_detections(
     """
     if len(scenes) != len(detections):
         raise ValueError(f"{len(detections)} detections for {len(scenes)} scenes: give one per scene")
-    for scene, found in zip(scenes, detections, strict=True):
-        if len(found.boxes):
-            _check(scene.name, found, width)
-    kept = [np.flatnonzero(found.scores >= score) for found in detections]
-    counts = np.array([len(rows) for rows in kept], dtype=np.int64)
-    chosen = [(found, rows) for found, rows in zip(detections, kept, strict=True) if len(rows)]
-    return Pool(
-        boxes=np.concatenate([np.zeros((0, 4), np.float32), *(found.boxes[rows] for found, rows in chosen)]),
-        embeddings=np.concatenate(
-            [np.zeros((0, width), np.float32), *(found.embeddings[rows] for found, rows in chosen)]
-        ),
-        scene=np.repeat(np.arange(len(scenes)), counts),
-        detection=np.concatenate([np.zeros(0, np.int64), *kept]),
-        starts=np.cumsum(counts) - counts,
-        counts=counts,
-    )
+    some = [(scene.name, found) for scene, found in zip(scenes, detections, strict=True) if len(found.boxes)]
+    for name, found in some:
+        _check_shapes(name, found, width)
+    boxes = stack([found.boxes.reshape(-1, 4) for found in detections])
+    scores = np.concatenate([np.zeros(0, np.float32), *(found.scores for _, found in some)])
+    embeddings = np.concatenate([np.zeros((0, width), np.float32), *(found.embeddings for _, found in some)])
+    for part, values in (("boxes", boxes.boxes), ("scores", scores[:, None]), ("embeddings", embeddings)):
+        _check_finite(scenes, boxes, part, values)
+    kept = scores >= score
+    fewer = boxes.where(kept)
+    detection = ranges(np.zeros_like(boxes.counts), boxes.counts)
+    return Pool(fewer, scores[kept], embeddings[kept], fewer.scene, detection[kept])
 
 
-def _check(name: str, found: Detections, width: int) -> None:
+def _check_shapes(name: str, found: Detections, width: int) -> None:
     n = len(found.boxes)
     for part, shape in {"boxes": (n, 4), "scores": (n,), "embeddings": (n, width)}.items():
         values = getattr(found, part)
@@ -63,17 +59,18 @@ def _check(name: str, found: Detections, width: int) -> None:
                 f"scene {name}: detections' {part} have shape {values.shape}, expected {shape}"
                 + (", as those of queries" if part == "embeddings" else "")
             )
-        if not np.isfinite(values).all():
-            raise ValueError(
-                f"scene {name}: detections' {part} hold NaN or infinite values; "
-                "look for a diverged training or an empty region before trusting any number"
-            )
+
+
+def _check_finite(scenes: Sequence[Scene], boxes: Stacked, part: str, values: np.ndarray) -> None:
+    for row in np.flatnonzero(~np.isfinite(values).all(axis=1))[:1]:
+        raise ValueError(
+            f"scene {scenes[boxes.scene[row]].name}: detections' {part} hold NaN or infinite values; "
+            "look for a diverged training or a box without area before trusting any number"
+        )
 
 
 def check_queries(scenes: Sequence[Scene], queries: Sequence[Query], embeddings: np.ndarray) -> None:
-    """ValueError names the query whose embedding or gallery cannot be used."""
-    if not len(queries):
-        raise ValueError("no query: search cannot be measured on this split")
+    """ValueError names the query whose embedding cannot be used."""
     if embeddings.ndim != 2 or len(embeddings) != len(queries):
         raise ValueError(
             f"query embeddings have shape {embeddings.shape}, expected one row for each of {len(queries)}"
@@ -81,6 +78,12 @@ def check_queries(scenes: Sequence[Scene], queries: Sequence[Query], embeddings:
     for index in np.flatnonzero(~np.isfinite(embeddings).all(axis=1))[:1]:
         name = scenes[queries[index].scene].name
         raise ValueError(f"query {index} (scene {name}): its embedding holds NaN or infinite values")
+
+
+def check_galleries(scenes: Sequence[Scene], queries: Sequence[Query]) -> None:
+    """ValueError names the query whose gallery cannot be searched."""
+    if not len(queries):
+        raise ValueError("no query: search cannot be measured on this split")
     for index, query in enumerate(queries):
         name = f"query {index} (scene {scenes[query.scene].name})"
         if not len(query.gallery):

@@ -13,7 +13,7 @@ from psearch.evaluation.precision import average_precision
 @dataclass(frozen=True, eq=False)
 class Ranked:
     """AP in 0…1; rank of the first right answer, from 1, or 0 if there is none; best: rows of the pool, most
-    similar first, with their similarities and whether each is right; found: number of right answers."""
+    similar first, with their similarities and whether each is right; found: right answers, of total."""
 
     AP: float
     rank: int
@@ -21,6 +21,7 @@ class Ranked:
     similarities: np.ndarray
     correct: Flags
     found: int
+    total: int
 
 
 def rank_gallery(
@@ -39,7 +40,8 @@ def rank_gallery(
     to find. A wrong answer as similar as a right one is ranked before it, so a network that describes
     everybody alike finds nobody.
     """
-    right = _best_per_scene(similarities[hits], hits, hit_scenes)
+    right = np.zeros(len(similarities), dtype=bool)
+    right[_best_per_scene(similarities[hits], hits, hit_scenes)] = True
     values = similarities[candidates]
     ascending = np.sort(values)
     right_values = np.sort(similarities[right])
@@ -49,8 +51,9 @@ def rank_gallery(
         rank=_first_rank(right_values, ascending),
         best=best,
         similarities=similarities[best],
-        correct=np.isin(best, right),
-        found=len(right),
+        correct=right[best],
+        found=len(right_values),
+        total=total,
     )
 
 
@@ -71,11 +74,11 @@ def _first_rank(right: np.ndarray, ascending: np.ndarray) -> int:
 
 
 def _best(
-    values: np.ndarray, ascending: np.ndarray, candidates: Integers, right: Integers, keep: int
+    values: np.ndarray, ascending: np.ndarray, candidates: Integers, right: Flags, keep: int
 ) -> Integers:
     """The `keep` most similar candidates in the order that `rank` counts."""
     if not len(ascending) or not keep:
         return np.zeros(0, dtype=np.int64)
     near = np.flatnonzero(values >= ascending[-min(keep, len(ascending))])
-    order = np.lexsort((candidates[near], np.isin(candidates[near], right), -values[near]))
-    return candidates[near[order[:keep]]]
+    rows = candidates[near]
+    return rows[np.lexsort((rows, right[rows], -values[near]))[:keep]]

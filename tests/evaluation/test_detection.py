@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from psearch.evaluation.detection import evaluate_detection, match_detections
+from psearch.evaluation.detection import DetectionResult, evaluate_detection, match_detections
+from psearch.evaluation.stacked import stack
 from psearch.types import UNLABELLED, Detections, Scene
 
 Box = tuple[float, float, float, float]
@@ -23,18 +24,23 @@ def scores(*values: float) -> np.ndarray:
     return np.array(values, np.float32)
 
 
+def match(people, ignored, found, values) -> DetectionResult:
+    """One array per scene of each."""
+    return match_detections(stack(people), stack(ignored), stack(found), np.concatenate(values))
+
+
 def test_each_person_found_once_is_perfect():
-    result = match_detections([boxes(PERSON)], [boxes()], [boxes(SHIFTED)], [scores(0.9)])
+    result = match([boxes(PERSON)], [boxes()], [boxes(SHIFTED)], [scores(0.9)])
     assert (result.AP, result.recall, result.found, result.people) == (1.0, 1.0, 1, 1)
 
 
 def test_a_second_box_on_the_same_person_is_wrong_even_with_the_better_score():
-    result = match_detections([boxes(PERSON)], [boxes()], [boxes(SHIFTED, PERSON)], [scores(0.9, 0.8)])
+    result = match([boxes(PERSON)], [boxes()], [boxes(SHIFTED, PERSON)], [scores(0.9, 0.8)])
     assert result.recall == 1 and result.AP == 0.5
 
 
 def test_people_in_scenes_without_detections_cost_recall():
-    result = match_detections(
+    result = match(
         [boxes(PERSON), boxes(PERSON)], [boxes()] * 2, [boxes(PERSON), boxes()], [scores(0.9), scores()]
     )
     assert result.recall == 0.5 and result.AP == 0.5
@@ -42,8 +48,8 @@ def test_people_in_scenes_without_detections_cost_recall():
 
 def test_detections_on_ignored_people_are_neither_right_nor_wrong():
     found = [boxes(PERSON, ELSEWHERE)], [scores(0.8, 0.9)]
-    assert match_detections([boxes(PERSON)], [boxes()], *found).AP == 0.5
-    assert match_detections([boxes(PERSON)], [boxes(ELSEWHERE)], *found).AP == 1.0
+    assert match([boxes(PERSON)], [boxes()], *found).AP == 0.5
+    assert match([boxes(PERSON)], [boxes(ELSEWHERE)], *found).AP == 1.0
 
 
 def test_labelled_only_asks_for_people_with_an_identity_and_excuses_the_rest():
@@ -64,7 +70,7 @@ def test_the_threshold_keeps_equal_scores():
 
 def test_a_split_without_people_cannot_be_measured():
     with pytest.raises(ValueError, match="no person"):
-        match_detections([boxes()], [boxes()], [boxes(PERSON)], [scores(0.9)])
+        match([boxes()], [boxes()], [boxes(PERSON)], [scores(0.9)])
 
 
 def overlap(a: Box, b: Box) -> float:
@@ -103,7 +109,7 @@ one_scene = st.tuples(
 @given(st.lists(one_scene, min_size=1, max_size=4).filter(lambda world: any(people for people, _ in world)))
 def test_mutual_best_equals_the_literal_definition_with_all_its_ties(world):
     people, found = [p for p, _ in world], [f for _, f in world]
-    result = match_detections(
+    result = match(
         [boxes(*rows) for rows in people],
         [boxes()] * len(world),
         [boxes(*(box for box, _ in rows)) for rows in found],

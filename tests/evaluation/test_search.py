@@ -146,7 +146,7 @@ def test_several_galleries_from_one_pass_equal_one_search_each():
     scenes, detections, query = street()
     small = Query(0, query.box, 1, np.array([1]))
     both = search_galleries(
-        scenes, detections, {"1": [small], "2": [query]}, np.array([(0.5, 0.8)], np.float32)
+        scenes, detections, [query], np.array([(0.5, 0.8)], np.float32), {"1": [small], "2": [query]}
     )
     assert both["1"].mAP == pytest.approx(1 / 2) and both["2"].mAP == pytest.approx(1 / 3)
 

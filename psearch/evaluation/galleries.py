@@ -1,0 +1,72 @@
+"""The same searches in other galleries: larger, smaller, or for some of the queries only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from psearch.evaluation.overlap import Integers
+from psearch.types import Query, Scene
+
+
+def cut(scenes: Sequence[Scene], queries: Sequence[Query], size: int) -> list[Query]:
+    """Galleries of `size` scenes: those that hold the person first, then others, both in protocol order.
+
+    ValueError if a gallery is smaller than that, or holds the person in more scenes.
+    """
+    return [replace(query, gallery=_cut(scenes, query, size)) for query in queries]
+
+
+def _cut(scenes: Sequence[Scene], query: Query, size: int) -> Integers:
+    holds = np.array([query.identity in scenes[index].ids for index in query.gallery])
+    if holds.sum() > size or len(holds) < size:
+        raise ValueError(
+            f"the gallery of a query in scene {scenes[query.scene].name} has {len(holds)} scenes, "
+            f"{holds.sum()} with the person: it cannot be cut to {size}"
+        )
+    return query.gallery[np.argsort(~holds, kind="stable")[:size]]
+
+
+def whole(scenes: Sequence[Scene], queries: Sequence[Query]) -> list[Query]:
+    """Galleries of all scenes: first those of the protocol, then every other but the query's own.
+
+    This is what CUHK-SYSU calls gallery size -1 (Caffe evaluator `psdb`, NAE), given its smallest galleries.
+    """
+    every = np.arange(len(scenes))
+    return [
+        replace(query, gallery=np.concatenate([query.gallery, _others(every, query)])) for query in queries
+    ]
+
+
+def _others(every: Integers, query: Query) -> Integers:
+    fresh = np.ones(len(every), dtype=bool)
+    fresh[query.gallery] = False
+    fresh[query.scene] = False
+    return every[fresh]
+
+
+def rows_among(queries: Sequence[Query], wanted: Sequence[Query]) -> list[int]:
+    """For each wanted query its index among `queries`: same scene, identity and box; asked for again, the
+    next such one, as long as there are more.
+
+    ValueError if one is not there: its embedding is unknown.
+    """
+    rows: dict[tuple[int, int, bytes], list[int]] = {}
+    for row, query in enumerate(queries):
+        rows.setdefault(_key(query), []).append(row)
+    return [_next(rows.get(_key(query), []), index, query) for index, query in enumerate(wanted)]
+
+
+def _next(rows: list[int], index: int, query: Query) -> int:
+    if not rows:
+        raise ValueError(
+            f"query {index} of a further gallery (scene {query.scene}, identity {query.identity}) "
+            "is not among the split's queries, so nothing describes it"
+        )
+    return rows.pop(0) if len(rows) > 1 else rows[0]
+
+
+def _key(query: Query) -> tuple[int, int, bytes]:
+    return query.scene, query.identity, np.asarray(query.box, np.float32).tobytes()

@@ -1,0 +1,94 @@
+"""What a search found, query by query, and the numbers drawn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from psearch.evaluation.overlap import Flags, Floats, Integers
+from psearch.evaluation.pool import Pool
+from psearch.evaluation.ranking import Ranked
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """The first k answers of each of Q queries, arrays (Q, k), most similar first; scene -1 where a gallery
+    has fewer. detections: index among the scene's `Detections`. correct: the right answer of its scene."""
+
+    scenes: Integers
+    detections: Integers
+    similarities: np.ndarray
+    correct: Flags
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """Outcome of Q searches.
+
+    AP: (Q,), NaN for skipped queries. rank: (Q,) place of the first right answer, from 1; 0 for none.
+    found, positives: (Q,) scenes where the person was detected, and scenes of the gallery that hold it.
+    """
+
+    AP: Floats
+    rank: Integers
+    found: Integers
+    positives: Integers
+    ranking: Ranking
+
+    @property
+    def counted(self) -> Flags:
+        """(Q,) the queries whose gallery holds the person; the others count nowhere."""
+        return self.positives > 0
+
+    @property
+    def skipped(self) -> list[int]:
+        """Indices of the queries nobody could answer."""
+        return [int(index) for index in np.flatnonzero(~self.counted)]
+
+    @property
+    def queries_without_detection(self) -> int:
+        """Queries whose person no detection covers in any scene of the gallery; they count with AP 0."""
+        return int(((self.found == 0) & self.counted).sum())
+
+    @property
+    def mAP(self) -> float:
+        """Mean AP."""
+        return float(self.AP[self.counted].mean())
+
+    def hits(self, k: int) -> Flags:
+        """(Q,) whether a right answer is among the first k."""
+        return (self.rank > 0) & (self.rank <= k)
+
+    def top(self, k: int) -> float:
+        """Fraction of the queries with a right answer among the first k."""
+        return float(self.hits(k)[self.counted].mean())
+
+    def metrics(self) -> dict[str, float]:
+        """mAP, top1, top5 and top10 in 0…1."""
+        return {"mAP": self.mAP, "top1": self.top(1), "top5": self.top(5), "top10": self.top(10)}
+
+
+def collect(answers: Sequence[Ranked], pool: Pool, keep: int) -> SearchResult:
+    """The ranked galleries of all queries as arrays; ValueError if none of them could be answered."""
+    positives = np.array([ranked.total for ranked in answers])
+    if not positives.any():
+        raise ValueError(
+            "no query's person is in its gallery: check identities, galleries and the protocol's cameras"
+        )
+    best = np.full((len(answers), keep), -1)
+    similarities = np.zeros((len(answers), keep), np.float32)
+    correct = np.zeros((len(answers), keep), dtype=bool)
+    for index, ranked in enumerate(answers):
+        best[index, : len(ranked.best)] = ranked.best
+        similarities[index, : len(ranked.best)] = ranked.similarities
+        correct[index, : len(ranked.best)] = ranked.correct
+    scene, detection = np.append(pool.scene, -1), np.append(pool.detection, -1)
+    return SearchResult(
+        AP=np.where(positives > 0, [ranked.AP for ranked in answers], np.nan),
+        rank=np.array([ranked.rank for ranked in answers]),
+        found=np.array([ranked.found for ranked in answers]),
+        positives=positives,
+        ranking=Ranking(scene[best], detection[best], similarities, correct),
+    )
