@@ -61,13 +61,14 @@ def fit(
     size: int = 5,
     trainer: Trainer | None = None,
     facts: dict[str, Any] | None = None,
+    seed: int = 0,
     **options: Any,
 ) -> list[dict[str, float]]:
     plain = {"epochs": 1, "optimizer": sgd, "schedule": constant, "log_every": 1}
     with claim(directory, {}, wait_s=0) as run, JsonLines(directory=directory) as tracker:
         loader = ToyLoader(length, size)
         (trainer or toy_trainer(**plain | options)).fit(
-            task, loader, run=run, tracker=tracker, seed=0, facts=facts
+            task, loader, run=run, tracker=tracker, seed=seed, facts=facts
         )
     return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
 
@@ -75,6 +76,16 @@ def fit(
 def test_it_learns(tmp_path: Path) -> None:
     rows = fit(tmp_path, ToyTask(), optimizer=partial(torch.optim.AdamW, lr=0.02), epochs=8, length=6)
     assert rows[-1]["train/fit"] < 0.5 * rows[0]["train/fit"]
+
+
+def test_the_seed_decides_all_chance_whatever_was_drawn_before(tmp_path: Path) -> None:
+    ends = []
+    for number, (seed, drawn) in enumerate([(0, 0), (0, 7), (1, 0)]):
+        task = ToyTask()
+        torch.rand(drawn)
+        fit(tmp_path / str(number), task, seed=seed)
+        ends.append(task.network[0].weight)
+    assert torch.equal(ends[0], ends[1]) and not torch.equal(ends[0], ends[2])
 
 
 def test_raw_losses_are_logged_and_weights_are_applied(tmp_path: Path) -> None:
