@@ -33,7 +33,7 @@ class JsonLines:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.touch()
         self.rewind(self.rows)
-        self._file = self.path.open("a", buffering=1, encoding="utf-8")
+        self._file = self.path.open("ab", buffering=0)
 
     @property
     def rows(self) -> int:
@@ -67,7 +67,14 @@ class JsonLines:
         self._file.close()
 
     def _write(self, row: Mapping[str, object]) -> None:
-        self._file.write(json.dumps(row, allow_nan=False) + "\n")
+        line = json.dumps(row, allow_nan=False).encode() + b"\n"
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            raise OSError(
+                f"cannot write {self.path}: {error.strerror}. Make room and run the same command again"
+            ) from error
 
 
 def _number(value: Any) -> Any:

@@ -54,6 +54,7 @@ class Wandb:
         settings = {
             "console": "off",  # a progress bar would become thousands of lines
             "capture_loggers": {"psearch": "INFO"},
+            "quiet": True,
             "init_timeout": init_timeout,
             "finish_timeout": finish_timeout,
             "x_transaction_log_flush_interval": 1.0,  # by default a killed job loses 15 s, or all
@@ -115,11 +116,18 @@ class Wandb:
         self._lines.__exit__(kind, error, trace)
         if error is not None and not isinstance(error, Exception):
             self._run.mark_preempting()
+        self._tell_where()
         try:
             self._run.finish(exit_code=0 if error is None else getattr(error, "exit_code", 1))
         finally:
             for variable in self._own_environment:
                 os.environ.pop(variable, None)
+
+    def _tell_where(self) -> None:
+        if self._run.offline:
+            log.info("`wandb sync %s` would upload this run", Path(self._run.dir).parent)
+        elif not self._run.disabled:
+            log.info("this run on wandb: %s", self._run.url)
 
     def _mirror(self, name: str, media: object) -> None:
         try:

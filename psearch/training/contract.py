@@ -12,7 +12,7 @@ Validate = Callable[[], Mapping[str, float]]
 
 
 class Task(Protocol):
-    """What is trained: a module whose state lies in its named children."""
+    """What is trained: a module; all its state lies in its named children, which checkpoints are made of."""
 
     @property
     def weights(self) -> Mapping[str, float]:

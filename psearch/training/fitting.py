@@ -20,7 +20,7 @@ from psearch.training.contract import Loader, Task, Validate
 from psearch.training.descent import Descent
 from psearch.training.identity import differences
 from psearch.training.interruption import Interruption
-from psearch.training.record import peak_memory_mb
+from psearch.training.record import code, peak_memory_mb
 from psearch.training.run import Run
 from psearch.training.window import Window
 
@@ -67,6 +67,7 @@ class Fitting:
         if trainer.channels_last:
             task.to(memory_format=torch.channels_last)
         self.descent = self._make_descent()
+        self.code = code()
         self.at = self._restore()
         self.window = Window(self.weights, finite_gradients=trainer.autocast != "fp16")
         self.since = time.monotonic() - self.at.seconds
@@ -108,7 +109,7 @@ class Fitting:
 
     def _train_batch(self, batch: Any) -> bool:
         """Forward, backward and, when enough batches are accumulated, a step; answers whether it stepped."""
-        torch.manual_seed(_mix(self.seed, self.steps))
+        self._reseed()
         with self._autocast():
             losses = self.task(batch.to(self.device))
         total = self._weigh(losses)
@@ -123,6 +124,13 @@ class Fitting:
         self.window.add_gradient(self.descent.step())
         self.task.after_step()
         return True
+
+    def _reseed(self) -> None:
+        """Chance in a step is a function of (seed, step). `torch.manual_seed` would do, but costs 1 ms."""
+        number = _mix(self.seed, self.steps)
+        torch.default_generator.manual_seed(number)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed_all(number)
 
     def _weigh(self, losses: Mapping[str, Tensor]) -> Tensor:
         unknown = set(losses) - set(self.weights)
@@ -172,9 +180,10 @@ class Fitting:
         self.at.seconds = time.monotonic() - self.since
         self.at.rows = self.tracker.rows
         parts = {name: child.state_dict() for name, child in self.task.named_children()}
-        state = parts | self.descent.state_dict() | asdict(self.at)
-        state |= {"config": self.run.config, "facts": self.facts}
-        checkpoint.save(self.run.directory, state, best=best)
+        state = self.descent.state_dict() | asdict(self.at)
+        state |= {"config": self.run.config, "facts": self.facts, "code": self.code}
+        assert not set(parts) & set(state), "a part of the task has a name the checkpoint needs"
+        checkpoint.save(self.run.directory, parts | state, best=best)
 
     def _restore(self) -> Position:
         state = checkpoint.resume(self.run.directory)
@@ -187,13 +196,24 @@ class Fitting:
                 f"the checkpoint in {self.run.directory} is of another run: {'; '.join(changed)}. Use "
                 "another directory=, or remove that one to train anew"
             )
-        for name, child in self.task.named_children():
-            child.load_state_dict(state[name])
-        self.descent.load_state_dict(state)
-        at = Position(**{field.name: state[field.name] for field in fields(Position)})
+        if state["code"] != self.code:
+            log.warning("going on with other code: %s, before it was %s", self.code, state["code"])
+        at = self._take_over(state)
         self.tracker.rewind(at.rows)
         log.info("going on at epoch %d, batch %d of %d", at.epoch, at.step, self.length)
         return at
+
+    def _take_over(self, state: Mapping[str, Any]) -> Position:
+        try:
+            for name, child in self.task.named_children():
+                child.load_state_dict(state[name])
+            self.descent.load_state_dict(state)
+            return Position(**{field.name: state[field.name] for field in fields(Position)})
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"the checkpoint in {self.run.directory} does not fit this version of the code ({error}): go "
+                "back to the version that wrote it, or remove the directory to train anew"
+            ) from error
 
     def _make_descent(self) -> Descent:
         return Descent(

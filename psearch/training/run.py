@@ -58,8 +58,6 @@ class Run:
         self.directory = directory
         self.config = config
         self._lock = lock
-        self._log = logging.FileHandler(directory / "log.txt", delay=True)
-        self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
 
     @property
     def finished(self) -> bool:
@@ -83,6 +81,8 @@ class Run:
         replace_json(self.directory / "results.json", results)
 
     def __enter__(self) -> Run:
+        self._log = logging.FileHandler(self.directory / "log.txt", encoding="utf-8")
+        self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logging.getLogger().addHandler(self._log)
         logger = logging.getLogger("psearch")
         if logger.level == logging.NOTSET:
