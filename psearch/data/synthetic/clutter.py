@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from psearch.data.synthetic.draws import Colour, Draws, mixed, scaled
 from psearch.data.synthetic.figure import around
-from psearch.data.synthetic.identity import BRIGHT, CLOTH, draw_identity
+from psearch.data.synthetic.identity import BRIGHT, CLOTH, draw_stranger
 from psearch.data.synthetic.person import draw_person, draw_pose
 
 METAL: tuple[Colour, ...] = ((72, 76, 80), (104, 108, 110), (52, 66, 60), (44, 46, 50))
@@ -178,7 +178,7 @@ def booth(draws: Draws, scale: float, light: float) -> Thing:
 
 def statue(draws: Draws, scale: float, light: float) -> Thing:
     """A person of one colour on a plinth, or a headless dummy outside a shop: not a person."""
-    thing, who = Thing(1.9, 2.9, scale, light), draw_identity(draws, draws)
+    thing, who = Thing(1.9, 2.9, scale, light), draw_stranger(draws)
     image, middle, floor = draw_person(who, draw_pose(draws), 1.55 * scale, light)
     stone, base = draws.tint(draws.pick(STONE), 12), draws.between(0.35, 0.75)
     grey = image.convert("L").point([min(255, 90 + value // 3) for value in range(256)])
@@ -192,7 +192,7 @@ def statue(draws: Draws, scale: float, light: float) -> Thing:
 
 def poster(draws: Draws, scale: float, light: float) -> Thing:
     """A framed advertisement that shows a person: not a person either."""
-    thing, who = Thing(1.5, 2.5, scale, light), draw_identity(draws, draws)
+    thing, who = Thing(1.5, 2.5, scale, light), draw_stranger(draws)
     paper = draws.tint(draws.pick(BRIGHT), 12)
     thing.slab(-0.66, 0.66, 0, 2.4, (70, 72, 76))
     thing.slab(-0.58, 0.58, 0.3, 2.32, paper)

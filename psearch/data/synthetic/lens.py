@@ -55,6 +55,7 @@ class Sensor:
     gains: tuple[float, float, float]
     curve: float
     saturation: float
+    twist: float
     blur: float
     noise: float
 
@@ -67,6 +68,7 @@ def camera_sensor(seed: int, camera: int) -> Sensor:
         gains=(1 + warmth + tint, 1 - tint, 1 - warmth + tint),
         curve=draws.between(-0.35, 0.6),
         saturation=draws.between(0.55, 1.15),
+        twist=draws.between(-0.22, 0.22),
         blur=draws.between(0.0, 0.14),
         noise=draws.between(2.0, 9.0),
     )
@@ -83,6 +85,8 @@ def photograph(draws: Draws, pixels: np.ndarray, sensor: Sensor) -> np.ndarray:
     grey = (picture[..., 0] + picture[..., 1] + picture[..., 1] + picture[..., 2]) * np.float32(0.25)
     grey = grey[..., None]
     picture = grey + (picture - grey) * np.float32(sensor.saturation * draws.between(0.9, 1.1))
+    twist = np.float32(sensor.twist + draws.between(-0.06, 0.06))
+    picture += twist * (picture[..., (1, 2, 0)] - picture[..., (2, 0, 1)])
     exposure = draws.between(0.72, 1.25)
     gains = [np.float32(gain * exposure * draws.between(0.94, 1.06)) for gain in sensor.gains]
     picture *= np.array(gains, dtype=np.float32)

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from psearch.data.synthetic.clutter import LOOKALIKES, OBSTACLES, car
 from psearch.data.synthetic.draws import Draws
 from psearch.data.synthetic.figure import around
-from psearch.data.synthetic.identity import Identity, draw_identity, numbered_identity
+from psearch.data.synthetic.identity import Identity, draw_stranger, numbered_identity
 from psearch.data.synthetic.lens import CAMERAS, View, camera_sensor, draw_view, photograph
 from psearch.data.synthetic.person import draw_person, draw_pose
 from psearch.data.synthetic.street import Street
@@ -86,7 +86,7 @@ def people_of(
 ) -> list[tuple[int, Identity]]:
     """The labelled people, then up to two passers-by whom nobody has named."""
     known = [(number, numbered_identity(seed, split, number)) for number in identities]
-    strangers = [(UNLABELLED, draw_identity(draws, draws)) for _ in range(draws.below(3))]
+    strangers = [(UNLABELLED, draw_stranger(draws)) for _ in range(draws.below(3))]
     return known + strangers
 
 
@@ -137,7 +137,7 @@ def place_people(
         column = free_column(draws, view, body, taken)
         taken.append((column, body))
         image, middle, floor = draw_person(who, draw_pose(draws), body * who.stature, light)
-        shaded = dimmed(image, draws.between(0.72, 1.08))
+        shaded = half_in_shade(draws, dimmed(image, draws.between(0.72, 1.08)))
         sprites.append(Sprite(shaded, (column, row), (middle, floor), body, number))
     return sprites
 
@@ -146,6 +146,19 @@ def dimmed(image: Image.Image, factor: float) -> Image.Image:
     """The cut-out in more or less light."""
     table = [min(255, int(value * factor)) for value in range(256)]
     return image.point(table * 3 + list(range(256)))
+
+
+def half_in_shade(draws: Draws, image: Image.Image) -> Image.Image:
+    """Often the edge of a shadow runs across a person: what lies above or below it is darker."""
+    if draws.chance(0.5):
+        return image
+    width, height = image.size
+    left, right = (round(draws.between(0.15, 0.95) * height) for _ in range(2))
+    end = draws.pick((0, height))
+    shade = Image.new("L", image.size)
+    ImageDraw.Draw(shade).polygon([(0, left), (width, right), (width, end), (0, end)], fill=255)
+    dark = dimmed(image, draws.between(0.4, 0.7))
+    return Image.composite(dark, image, shade)
 
 
 def free_column(draws: Draws, view: View, body: float, taken: list[tuple[float, float]]) -> int:
