@@ -63,12 +63,12 @@ class Sensor:
 def camera_sensor(seed: int, camera: int) -> Sensor:
     """The lasting character of one of the cameras."""
     draws = Draws(seed, 3, camera)
-    warmth, tint = draws.between(-0.22, 0.22), draws.between(-0.08, 0.08)
+    warmth, tint = draws.between(-0.2, 0.2), draws.between(-0.06, 0.06)
     return Sensor(
         gains=(1 + warmth + tint, 1 - tint, 1 - warmth + tint),
-        curve=draws.between(-0.35, 0.6),
+        curve=draws.between(-0.1, 0.8),
         saturation=draws.between(0.55, 1.15),
-        twist=draws.between(-0.22, 0.22),
+        twist=draws.between(-0.18, 0.18),
         blur=draws.between(0.0, 0.14),
         noise=draws.between(2.0, 9.0),
     )
@@ -87,7 +87,7 @@ def photograph(draws: Draws, pixels: np.ndarray, sensor: Sensor) -> np.ndarray:
     picture = grey + (picture - grey) * np.float32(sensor.saturation * draws.between(0.9, 1.1))
     twist = np.float32(sensor.twist + draws.between(-0.06, 0.06))
     picture += twist * (picture[..., (1, 2, 0)] - picture[..., (2, 0, 1)])
-    exposure = draws.between(0.72, 1.25)
+    exposure = draws.between(0.75, 1.2)
     gains = [np.float32(gain * exposure * draws.between(0.94, 1.06)) for gain in sensor.gains]
     picture *= np.array(gains, dtype=np.float32)
     np.clip(picture, 0, 1.6, out=picture)
