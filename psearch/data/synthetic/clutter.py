@@ -177,7 +177,7 @@ def booth(draws: Draws, scale: float, light: float) -> Thing:
 
 
 def statue(draws: Draws, scale: float, light: float) -> Thing:
-    """A person of one colour on a plinth, or a headless dummy outside a shop: not a person."""
+    """A person of stone on a plinth: not a person."""
     thing, who = Thing(1.9, 2.9, scale, light), draw_stranger(draws)
     image, middle, floor = draw_person(who, draw_pose(draws), 1.55 * scale, light)
     stone, base = draws.tint(draws.pick(STONE), 12), draws.between(0.35, 0.75)
@@ -187,6 +187,19 @@ def statue(draws: Draws, scale: float, light: float) -> Thing:
     thing.image.paste(tinted, (x - middle, y - floor), image.getchannel("A"))
     thing.slab(-0.42, 0.42, 0, base, scaled(stone, 0.85))
     thing.slab(-0.48, 0.48, base - 0.08, base, stone)
+    return thing
+
+
+def dummy(draws: Draws, scale: float, light: float) -> Thing:
+    """A headless shop dummy on a stand, in clothes as people wear them."""
+    thing, who = Thing(1.9, 2.0, scale, light), draw_stranger(draws)
+    image, middle, floor = draw_person(who, draw_pose(draws), 1.7 * scale, light)
+    neck, knee = (floor - round(share * 1.7 * scale) for share in (0.85, 0.33))
+    x, y = thing.at(0, 0)
+    thing.post(0, 0.03, 0, 1.45, (150, 146, 138))
+    thing.disc(0, 0.03, 0.26, 0.06, (92, 90, 88))
+    trunk = image.crop((0, neck, image.width, knee))
+    thing.image.paste(trunk, (x - middle, y - floor + neck), trunk)
     return thing
 
 
@@ -208,4 +221,4 @@ def poster(draws: Draws, scale: float, light: float) -> Thing:
 
 Maker = Callable[[Draws, float, float], Thing]
 OBSTACLES: tuple[Maker, ...] = (lamp, sign, tree, bin_, bin_, bollard, bollard, planter, bench, booth)
-LOOKALIKES: tuple[Maker, ...] = (statue, statue, poster, bollard, bin_, booth)
+LOOKALIKES: tuple[Maker, ...] = (statue, dummy, dummy, poster, poster, bollard, booth)

@@ -110,11 +110,9 @@ def light_field(draws: Draws, height: int, width: int) -> np.ndarray:
 
 def softened(picture: np.ndarray, share: float) -> np.ndarray:
     """Each pixel gives a share of its light to each of its four neighbours."""
-    share = np.float32(share)
-    for _ in range(1):
-        inner = picture.copy()
-        inner[1:] += share * (picture[:-1] - picture[1:])
-        inner[:-1] += share * (picture[1:] - picture[:-1])
-        inner[:, 1:] += share * (picture[:, :-1] - picture[:, 1:])
-        inner[:, :-1] += share * (picture[:, 1:] - picture[:, :-1])
-    return inner
+    weight, soft = np.float32(share), picture.copy()
+    soft[1:] += weight * (picture[:-1] - picture[1:])
+    soft[:-1] += weight * (picture[1:] - picture[:-1])
+    soft[:, 1:] += weight * (picture[:, :-1] - picture[:, 1:])
+    soft[:, :-1] += weight * (picture[:, 1:] - picture[:, :-1])
+    return soft

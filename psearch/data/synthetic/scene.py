@@ -166,7 +166,7 @@ def free_column(draws: Draws, view: View, body: float, taken: list[tuple[float, 
     column = 0
     for _ in range(6):
         column = round(draws.between(0.03, 0.97) * view.width)
-        if all(abs(column - x) > 0.17 * (body + other) for x, other in taken):
+        if all(abs(column - x) > 0.12 * (body + other) for x, other in taken):
             break
     return column
 
@@ -180,8 +180,8 @@ def quantile(share: float) -> float:
 
 def place_things(draws: Draws, view: View, light: float) -> list[Sprite]:
     """Obstacles in front of and behind people, look-alikes, parked cars."""
-    makers = [draws.pick(OBSTACLES) for _ in range(2 + draws.below(5))]
-    makers += [draws.pick(LOOKALIKES) for _ in range(draws.below(3))]
+    makers = [draws.pick(OBSTACLES) for _ in range(3 + draws.below(6))]
+    makers += [draws.pick(LOOKALIKES) for _ in range(draws.below(4))]
     makers += [car for _ in range(draws.below(3))]
     sprites = []
     for maker in makers:
