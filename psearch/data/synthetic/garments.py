@@ -57,19 +57,23 @@ def print_pattern(
         draw.polygon(ends, fill=second)
     if (pattern == "emblem" and figure.cos > 0.2) or (pattern == "back_print" and figure.cos < -0.2):
         shift = figure.sin * (0.3 if figure.cos > 0 else -0.3) * width
-        x, y = width / 2 + shift, 0.13 * figure.scale
+        centre, drop = width / 2 + shift, 0.13 * figure.scale
         across = 0.062 * figure.scale * abs(figure.cos)
         if pattern == "emblem":
-            draw.ellipse(around(x, y, across, 0.062 * figure.scale), fill=second)
+            draw.ellipse(around(centre, drop, across, 0.062 * figure.scale), fill=second)
         else:
-            draw.rectangle(around(x, y, across * 1.15, 0.09 * figure.scale), fill=second)
+            draw.rectangle(around(centre, drop, across * 1.15, 0.09 * figure.scale), fill=second)
 
 
 def tube(figure: Figure, rows: Sequence[tuple[float, float, float]]) -> list[Pixel]:
     """The outline of a garment around the body axis from rows (height, half width, half depth)."""
     spans = [(figure.breadth(lateral, forward), up) for up, lateral, forward in rows]
-    right = [(figure.middle + round(w * figure.scale), figure.floor - round(up * figure.scale)) for w, up in spans]
-    left = [(figure.middle - round(w * figure.scale), figure.floor - round(up * figure.scale)) for w, up in spans]
+    right = [
+        (figure.middle + round(w * figure.scale), figure.floor - round(up * figure.scale)) for w, up in spans
+    ]
+    left = [
+        (figure.middle - round(w * figure.scale), figure.floor - round(up * figure.scale)) for w, up in spans
+    ]
     return right + left[::-1]
 
 
@@ -114,7 +118,12 @@ def hood(figure: Figure, who: Identity) -> None:
     if figure.cos > 0.3:
         x, y = figure.pixel((0.0, 0.54, 0.07))
         wide, tall = round(0.06 * figure.scale * figure.cos), round(0.028 * figure.scale)
-        corners = [(x - wide, y + tall), (x - wide // 2, y - tall), (x + wide // 2, y - tall), (x + wide, y + tall)]
+        corners = [
+            (x - wide, y + tall),
+            (x - wide // 2, y - tall),
+            (x + wide // 2, y - tall),
+            (x + wide, y + tall),
+        ]
         figure.paint.polygon(corners, fill=scaled(who.upper_colour, 0.72))
 
 
@@ -123,6 +132,11 @@ def lapels(figure: Figure, who: Identity, hem: float) -> None:
     wide = 0.034 * figure.cos
     corners = [
         figure.pixel((lateral, up, 0.075))
-        for lateral, up in ((-wide, 0.835), (wide, 0.835), (wide * 0.8, hem + 0.01), (-wide * 0.8, hem + 0.01))
+        for lateral, up in (
+            (-wide, 0.835),
+            (wide, 0.835),
+            (wide * 0.8, hem + 0.01),
+            (-wide * 0.8, hem + 0.01),
+        )
     ]
     figure.paint.polygon(corners, fill=who.scarf_colour)

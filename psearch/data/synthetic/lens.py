@@ -41,7 +41,7 @@ class View:
 
 
 def draw_view(draws: Draws, height: int, width: int) -> View:
-    """A view in which the soles of a body as tall as three quarters of the picture are near its lower edge."""
+    """A view in which the soles of a body of three quarters of the picture are near its lower edge."""
     horizon = draws.between(0.13, 0.31) * height
     soles = draws.between(0.88, 1.04) * height
     eye = BODY * (soles - horizon) / (0.75 * height)

@@ -143,7 +143,11 @@ def draw_leg(figure: Figure, who: Identity, pose: Pose, side: int) -> None:
     figure.limb(hip, knee, (0.056, 0.046 if who.lower == "shorts" else 0.041), thigh)
     if who.lower_stripe and not bare:
         outer = side * 0.045
-        figure.stroke([(hip[0] + outer, hip[1], 0.0), (knee[0] + outer * 0.8, knee[1], knee[2])], 0.022, who.lower_second)
+        figure.stroke(
+            [(hip[0] + outer, hip[1], 0.0), (knee[0] + outer * 0.8, knee[1], knee[2])],
+            0.022,
+            who.lower_second,
+        )
     if who.boots:
         figure.limb((knee[0], foot[1] + 0.13, (knee[2] + foot[2]) / 2), foot, (0.040, 0.034), who.shoes)
     toe = (lateral * 1.2, foot[1] - 0.012, swing + 0.075)

@@ -111,6 +111,6 @@ def gallery_of(positives: list[int], negatives: list[int], size: int) -> list[in
     if not len(positives) <= size <= len(positives) + len(negatives):
         raise ValueError(
             f"gallery_size={size} cannot be had: a query has {len(positives)} scenes with its person and"
-            f" {len(negatives)} without. Choose a size in between or -1 for all, or change the number of scenes."
+            f" {len(negatives)} without. Choose a size in between, -1 for all, or more scenes."
         )
     return positives + negatives[: size - len(positives)]

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from psearch.data.synthetic.clutter import LOOKALIKES, OBSTACLES, car
 from psearch.data.synthetic.draws import Draws
 from psearch.data.synthetic.figure import around
 from psearch.data.synthetic.identity import Identity, draw_stranger, numbered_identity
 from psearch.data.synthetic.lens import CAMERAS, View, camera_sensor, draw_view, photograph
-from psearch.data.synthetic.person import draw_person, draw_pose
+from psearch.data.synthetic.staging import Sprite, place_people, place_things
 from psearch.data.synthetic.street import Street
 from psearch.types import UNLABELLED
 
@@ -21,9 +20,6 @@ SUPERSAMPLING = 2
 HIDDEN = 0.35
 """A person of whom less than this share can be seen is not asked for."""
 ATTEMPTS = 8
-HEIGHTS = (0.26, 0.33, 0.42, 0.50, 0.60, 0.75, 0.82)
-"""Body heights in picture heights at the quantiles below."""
-QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,22 +32,6 @@ class Rendered:
     ignore: np.ndarray
     visible: np.ndarray
     camera: int
-
-
-@dataclass(frozen=True, eq=False)
-class Sprite:
-    """A cut-out and where it stands: the column and row of its foot on the canvas, and in the cut-out."""
-
-    image: Image.Image
-    foot: tuple[int, int]
-    anchor: tuple[int, int]
-    tall: float
-    identity: int | None = None
-
-    @property
-    def corner(self) -> tuple[int, int]:
-        """Where its upper left corner lies on the canvas."""
-        return self.foot[0] - self.anchor[0], self.foot[1] - self.anchor[1]
 
 
 def render_scene(
@@ -81,9 +61,7 @@ def hide(scene: Rendered) -> Rendered:
     )
 
 
-def people_of(
-    draws: Draws, seed: int, split: int, identities: Sequence[int]
-) -> list[tuple[int, Identity]]:
+def people_of(draws: Draws, seed: int, split: int, identities: Sequence[int]) -> list[tuple[int, Identity]]:
     """The labelled people, then up to two passers-by whom nobody has named."""
     known = [(number, numbered_identity(seed, split, number)) for number in identities]
     strangers = [(UNLABELLED, draw_stranger(draws)) for _ in range(draws.below(3))]
@@ -123,75 +101,6 @@ def box_of(sprite: Sprite, view: View) -> list[float]:
     x1, x2 = (min(max(x + left, 0), view.width) for x in (extent[0], extent[2]))
     y1, y2 = (min(max(y + top, 0), view.height) for y in (extent[1], extent[3]))
     return [side / SUPERSAMPLING for side in (x1, y1, x2, y2)]
-
-
-def place_people(
-    draws: Draws, view: View, light: float, people: list[tuple[int, Identity]]
-) -> list[Sprite]:
-    """People at random distances and places, in the open where possible."""
-    sprites: list[Sprite] = []
-    taken: list[tuple[float, float]] = []
-    for number, who in people:
-        body = quantile(draws.generator.random()) * view.height
-        row = round(view.horizon + view.eye * body / 1.7)
-        column = free_column(draws, view, body, taken)
-        taken.append((column, body))
-        image, middle, floor = draw_person(who, draw_pose(draws), body * who.stature, light)
-        shaded = half_in_shade(draws, dimmed(image, draws.between(0.72, 1.08)))
-        sprites.append(Sprite(shaded, (column, row), (middle, floor), body, number))
-    return sprites
-
-
-def dimmed(image: Image.Image, factor: float) -> Image.Image:
-    """The cut-out in more or less light."""
-    table = [min(255, int(value * factor)) for value in range(256)]
-    return image.point(table * 3 + list(range(256)))
-
-
-def half_in_shade(draws: Draws, image: Image.Image) -> Image.Image:
-    """Often the edge of a shadow runs across a person: what lies above or below it is darker."""
-    if draws.chance(0.5):
-        return image
-    width, height = image.size
-    left, right = (round(draws.between(0.15, 0.95) * height) for _ in range(2))
-    end = draws.pick((0, height))
-    shade = Image.new("L", image.size)
-    ImageDraw.Draw(shade).polygon([(0, left), (width, right), (width, end), (0, end)], fill=255)
-    dark = dimmed(image, draws.between(0.4, 0.7))
-    return Image.composite(dark, image, shade)
-
-
-def free_column(draws: Draws, view: View, body: float, taken: list[tuple[float, float]]) -> int:
-    """A column for a body of that height, away from the others if one is found quickly."""
-    column = 0
-    for _ in range(6):
-        column = round(draws.between(0.03, 0.97) * view.width)
-        if all(abs(column - x) > 0.12 * (body + other) for x, other in taken):
-            break
-    return column
-
-
-def quantile(share: float) -> float:
-    """The body height, in picture heights, below which that share of people lies."""
-    step = max(i for i, low in enumerate(QUANTILES[:-1]) if low <= share)
-    part = (share - QUANTILES[step]) / (QUANTILES[step + 1] - QUANTILES[step])
-    return HEIGHTS[step] + part * (HEIGHTS[step + 1] - HEIGHTS[step])
-
-
-def place_things(draws: Draws, view: View, light: float) -> list[Sprite]:
-    """Obstacles in front of and behind people, look-alikes, parked cars."""
-    makers = [draws.pick(OBSTACLES) for _ in range(3 + draws.below(6))]
-    makers += [draws.pick(LOOKALIKES) for _ in range(draws.below(4))]
-    makers += [car for _ in range(draws.below(3))]
-    sprites = []
-    for maker in makers:
-        away = draws.between(4.0, 16.0) if maker is car else draws.between(2.6, 13.0)
-        scale = view.metre(away)
-        thing = maker(draws, scale, light)
-        column = round(draws.between(0.0, 1.0) * view.width)
-        row = round(view.horizon + view.eye * scale)
-        sprites.append(Sprite(thing.image, (column, row), (thing.middle, thing.floor), 1.7 * scale))
-    return sprites
 
 
 def cast_shadows(street: Street, sprites: Sequence[Sprite]) -> None:
