@@ -19,7 +19,7 @@ from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from psearch.data.synthetic.plan import Plan
-from psearch.data.synthetic.scene import Rendered, render_scene
+from psearch.data.synthetic.scene import NOBODY, Rendered, render_scene
 from psearch.types import UNLABELLED, Scene
 
 SCENES_WORTH_A_PROCESS = 100
@@ -126,7 +126,7 @@ def annotated(
             height=recipe.height,
             width=recipe.width,
             boxes=boxes[i],
-            ids=np.where(ids[i] == UNLABELLED, UNLABELLED, ids[i] + plan.first),
+            ids=np.where(ids[i] == NOBODY, UNLABELLED, ids[i] + plan.first),
             ignore=ignore[i],
             camera=int(flat["cameras"][i]),
         )

@@ -57,7 +57,7 @@ def poster(draws: Draws, scale: float, light: float) -> Thing:
     left, top = thing.at(-0.58, 2.32)
     right, bottom = thing.at(0.58, 0.62)
     page = thing.image.crop((left, top, right, bottom))
-    page.paste(image, (page.width // 2 - middle, round(0.12 * scale) + image.height // 6 - floor // 6), image)
+    page.paste(image, (page.width // 2 - middle, round(0.12 * scale)), image)
     thing.image.paste(page, (left, top))
     thing.slab(-0.4, 0.4, 0.42, 0.52, scaled(paper, 0.5))
     return thing

@@ -75,7 +75,7 @@ def draw_person(who: Identity, pose: Pose, scale: float, light: float) -> tuple[
     else:
         draw_head(figure, who)
     draw_arm(figure, who, near, hands[near])
-    return figure.finished(), figure.middle, figure.floor
+    return figure.finished()
 
 
 def draw_back(figure: Figure, who: Identity) -> None:

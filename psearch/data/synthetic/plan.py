@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -74,11 +76,12 @@ def draw_queries(
     """
     casts = [{number + plan.first for number in cast} for cast in plan.cast(seed)]
     shown = [set(scene.ids[scene.ids != UNLABELLED].tolist()) for scene in scenes]
+    appearances = Counter(chain.from_iterable(shown))
     candidates = [
         (place, row)
         for place, scene in enumerate(scenes)
         for row in np.flatnonzero((scene.ids != UNLABELLED) & (visible[place] >= 0.5)).tolist()
-        if sum(int(scene.ids[row]) in ids for ids in shown) > 1
+        if appearances[int(scene.ids[row])] > 1
     ]
     drawn = []
     for number in spread(candidates, scenes, Draws(seed, 6, plan.number))[:queries]:

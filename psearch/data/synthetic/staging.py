@@ -44,7 +44,7 @@ def place_people(draws: Draws, view: View, light: float, people: list[tuple[int,
         column = free_column(draws, view, body, taken)
         taken.append((column, body))
         image, middle, floor = draw_person(who, draw_pose(draws), body * who.stature, light)
-        shaded = half_in_shade(draws, dimmed(image, draws.between(0.72, 1.08)))
+        shaded = half_in_shade(draws, dimmed(image, draws.between(0.6, 1.08)))
         sprites.append(Sprite(shaded, (column, row), (middle, floor), body, number))
     return sprites
 
@@ -73,7 +73,7 @@ def free_column(draws: Draws, view: View, body: float, taken: list[tuple[float, 
     column = 0
     for _ in range(6):
         column = round(draws.between(0.03, 0.97) * view.width)
-        if all(abs(column - x) > 0.12 * (body + other) for x, other in taken):
+        if all(abs(column - x) > 0.10 * (body + other) for x, other in taken):
             break
     return column
 
@@ -92,7 +92,7 @@ def place_things(draws: Draws, view: View, light: float) -> list[Sprite]:
     makers += [car for _ in range(draws.below(3))]
     sprites = []
     for maker in makers:
-        away = draws.between(4.0, 16.0) if maker is car else draws.between(2.6, 13.0)
+        away = draws.between(4.0, 16.0) if maker is car else draws.between(2.4, 9.0)
         scale = view.metre(away)
         thing = maker(draws, scale, light)
         column = round(draws.between(0.0, 1.0) * view.width)
