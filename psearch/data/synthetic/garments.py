@@ -32,13 +32,12 @@ def drape(figure: Figure, corners: Sequence[Pixel], pattern: str, base: Colour, 
 
 def tube(figure: Figure, rows: Sequence[tuple[float, float, float]]) -> list[Pixel]:
     """The outline of a garment around the body axis from rows (height, half width, half depth)."""
-    spans = [(figure.breadth(lateral, forward), up) for up, lateral, forward in rows]
-    right = [
-        (figure.middle + round(w * figure.scale), figure.floor - round(up * figure.scale)) for w, up in spans
-    ]
-    left = [
-        (figure.middle - round(w * figure.scale), figure.floor - round(up * figure.scale)) for w, up in spans
-    ]
+    left, right = [], []
+    for up, lateral, forward in rows:
+        across = round(figure.breadth(lateral, forward) * figure.scale)
+        row = figure.floor - round(up * figure.scale)
+        left.append((figure.middle - across, row))
+        right.append((figure.middle + across, row))
     return right + left[::-1]
 
 
@@ -82,25 +81,14 @@ def hood(figure: Figure, who: Identity) -> None:
     if figure.cos > 0.3:
         x, y = figure.pixel((0.0, 0.54, 0.07))
         wide, tall = round(0.06 * figure.scale * figure.cos), round(0.028 * figure.scale)
-        corners = [
-            (x - wide, y + tall),
-            (x - wide // 2, y - tall),
-            (x + wide // 2, y - tall),
-            (x + wide, y + tall),
-        ]
+        half, low, high = wide // 2, y + tall, y - tall
+        corners = [(x - wide, low), (x - half, high), (x + half, high), (x + wide, low)]
         figure.paint.polygon(corners, fill=scaled(who.upper_colour, 0.72))
 
 
 def lapels(figure: Figure, who: Identity, hem: float) -> None:
     """An open front shows what is worn below it."""
     wide = 0.034 * figure.cos
-    corners = [
-        figure.pixel((lateral, up, 0.075))
-        for lateral, up in (
-            (-wide, 0.835),
-            (wide, 0.835),
-            (wide * 0.8, hem + 0.01),
-            (-wide * 0.8, hem + 0.01),
-        )
-    ]
+    edges = ((-wide, 0.835), (wide, 0.835), (wide * 0.8, hem + 0.01), (-wide * 0.8, hem + 0.01))
+    corners = [figure.pixel((lateral, up, 0.075)) for lateral, up in edges]
     figure.paint.polygon(corners, fill=who.scarf_colour)

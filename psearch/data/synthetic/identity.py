@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from psearch.data.synthetic.draws import Colour, Draws
+from psearch.data.synthetic.draws import IDENTITY, PALETTE, Colour, Draws
 
 SIBLINGS = 4
 """Identities of one family share their base garment colours; the rest decides."""
@@ -111,5 +111,5 @@ def draw_stranger(draws: Draws) -> Identity:
 
 def numbered_identity(seed: int, split: int, number: int) -> Identity:
     """Identity `number` of a split, whatever else is in it."""
-    palette = draw_palette(Draws(seed, 2, split, number // SIBLINGS))
-    return draw_identity(Draws(seed, 1, split, number), palette)
+    palette = draw_palette(Draws(seed, PALETTE, split, number // SIBLINGS))
+    return draw_identity(Draws(seed, IDENTITY, split, number), palette)

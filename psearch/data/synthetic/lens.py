@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from psearch.data.synthetic.draws import Draws
+from psearch.data.synthetic.draws import CAMERA, Draws
 
 CAMERAS = 6
 BODY = 1.7
@@ -62,7 +62,7 @@ class Sensor:
 
 def camera_sensor(seed: int, camera: int) -> Sensor:
     """The lasting character of one of the cameras."""
-    draws = Draws(seed, 3, camera)
+    draws = Draws(seed, CAMERA, camera)
     warmth, tint = draws.between(-0.2, 0.2), draws.between(-0.06, 0.06)
     return Sensor(
         gains=(1 + warmth + tint, 1 - tint, 1 - warmth + tint),

@@ -15,13 +15,14 @@ from psearch.data.synthetic.accessories import (
     draw_shoulder_bag,
     draw_straps,
 )
-from psearch.data.synthetic.draws import Colour, Draws, scaled, turn
+from psearch.data.synthetic.draws import Draws, scaled, turn
 from psearch.data.synthetic.figure import Figure, Place
 from psearch.data.synthetic.garments import wear_lower, wear_upper
 from psearch.data.synthetic.identity import Identity
 
 VIEWS = 24
 PHASES = 16
+ARMS = ("swing", "swing", "swing", "bent", "phone")
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,6 @@ def draw_pose(draws: Draws) -> Pose:
         stride=draws.between(0.10, 0.17) if walking else draws.between(0.0, 0.03),
         arms=(draws.pick(ARMS), draws.pick(ARMS)),
     )
-
-
-ARMS = ("swing", "swing", "swing", "bent", "phone")
 
 
 def draw_person(who: Identity, pose: Pose, scale: float, light: float) -> tuple[Image.Image, int, int]:
@@ -92,8 +90,7 @@ def draw_front(figure: Figure, who: Identity) -> None:
         draw_straps(figure, who)
     if who.bag == "shoulder":
         draw_shoulder_bag(figure, who)
-    neck: Colour = who.skin
-    figure.limb((0.0, 0.87, 0.0), (0.0, 0.835, 0.0), (0.035, 0.04), neck)
+    figure.limb((0.0, 0.87, 0.0), (0.0, 0.835, 0.0), (0.035, 0.04), who.skin)
     if who.scarf:
         draw_scarf(figure, who)
 

@@ -9,7 +9,7 @@ from itertools import chain
 
 import numpy as np
 
-from psearch.data.synthetic.draws import Draws
+from psearch.data.synthetic.draws import CAST, GALLERY, QUERIES, Draws
 from psearch.types import UNLABELLED, Query, Scene
 
 FEWEST, MOST = 2, 4
@@ -35,7 +35,7 @@ class Plan:
         All identities appear before one appears again, and none twice in a scene; the cast of a scene
         does not depend on how many scenes follow it.
         """
-        draws, pool, casts = Draws(seed, 5, self.number), list[int](), []
+        draws, pool, casts = Draws(seed, CAST, self.number), list[int](), []
         for _ in range(self.scenes):
             chosen: list[int] = []
             for _ in range(FEWEST + draws.below(MOST - FEWEST + 1)):
@@ -84,10 +84,10 @@ def draw_queries(
         if appearances[int(scene.ids[row])] > 1
     ]
     drawn = []
-    for number in spread(candidates, scenes, Draws(seed, 6, plan.number))[:queries]:
+    for number in spread(candidates, scenes, Draws(seed, QUERIES, plan.number))[:queries]:
         place, row = candidates[number]
         identity = int(scenes[place].ids[row])
-        order = [i for i in Draws(seed, 7, plan.number, number).shuffled(len(scenes)) if i != place]
+        order = [i for i in Draws(seed, GALLERY, plan.number, number).shuffled(len(scenes)) if i != place]
         positives = [i for i in order if identity in shown[i]]
         negatives = [i for i in order if identity not in casts[i]]
         gallery = gallery_of(positives, negatives, gallery_size)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from psearch.data.synthetic.draws import Draws
+from psearch.data.synthetic.draws import SCENE, Draws
 from psearch.data.synthetic.figure import around
 from psearch.data.synthetic.identity import Identity, draw_stranger, numbered_identity
 from psearch.data.synthetic.lens import CAMERAS, View, camera_sensor, draw_view, photograph
@@ -54,7 +54,7 @@ def render_scene(
     after the last attempt is NOBODY and ignored.
     """
     for attempt in range(ATTEMPTS):
-        draws = Draws(seed, 4, split, index, attempt)
+        draws = Draws(seed, SCENE, split, index, attempt)
         view = draw_view(draws, SUPERSAMPLING * height, SUPERSAMPLING * width)
         scene = compose(draws, view, people_of(draws, seed, split, identities))
         if (scene.visible[scene.ids != NOBODY] >= HIDDEN).all():
