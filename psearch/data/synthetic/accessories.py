@@ -42,9 +42,13 @@ def draw_hat(figure: Figure, who: Identity, centre: tuple[int, int], radius: flo
     top = y - round(0.55 * radius)
     figure.ball((x, top), 1.06 * radius, (0.95 if who.hat == "beanie" else 0.72) * radius, who.hat_colour)
     if who.hat == "beanie":
-        figure.ball((x, top - round(0.95 * radius)), 0.34 * radius, 0.34 * radius, scaled(who.hat_colour, 1.3))
+        figure.ball(
+            (x, top - round(0.95 * radius)), 0.34 * radius, 0.34 * radius, scaled(who.hat_colour, 1.3)
+        )
     if who.hat == "brim":
-        figure.ball((x, top + round(0.35 * radius)), 1.9 * radius, 0.34 * radius, scaled(who.hat_colour, 0.85))
+        figure.ball(
+            (x, top + round(0.35 * radius)), 1.9 * radius, 0.34 * radius, scaled(who.hat_colour, 0.85)
+        )
     if who.hat == "cap" and figure.cos > -0.5:
         peak = x + round(figure.sin * 1.2 * radius)
         wide = (0.65 + 0.3 * abs(figure.cos)) * radius
@@ -67,11 +71,23 @@ def draw_backpack(figure: Figure, who: Identity) -> None:
     w, inset = round(wide), round(wide * 0.75)
     tip = round(0.03 * figure.scale)
     figure.rounded(
-        [(x - w, bottom), (x - w, top + tip), (x - inset, top), (x + inset, top), (x + w, top + tip), (x + w, bottom)],
+        [
+            (x - w, bottom),
+            (x - w, top + tip),
+            (x - inset, top),
+            (x + inset, top),
+            (x + w, top + tip),
+            (x + w, bottom),
+        ],
         who.bag_colour,
     )
     if figure.cos < 0:
-        pocket = [(x - inset, bottom), (x - inset, bottom - 4 * tip), (x + inset, bottom - 4 * tip), (x + inset, bottom)]
+        pocket = [
+            (x - inset, bottom),
+            (x - inset, bottom - 4 * tip),
+            (x + inset, bottom - 4 * tip),
+            (x + inset, bottom),
+        ]
         figure.paint.polygon(pocket, fill=scaled(who.bag_colour, 0.72))
 
 
@@ -79,7 +95,9 @@ def draw_straps(figure: Figure, who: Identity) -> None:
     """Two straps over the chest are all that is seen of a backpack from the front."""
     for side in (-1, 1):
         lateral = side * who.shoulder * 0.55
-        figure.stroke([(lateral, 0.83, 0.06), (lateral * 1.1, 0.62, 0.08)], 0.026, scaled(who.bag_colour, 0.9))
+        figure.stroke(
+            [(lateral, 0.83, 0.06), (lateral * 1.1, 0.62, 0.08)], 0.026, scaled(who.bag_colour, 0.9)
+        )
 
 
 def draw_shoulder_bag(figure: Figure, who: Identity) -> None:
@@ -96,7 +114,9 @@ def draw_box(figure: Figure, place: Place, half: tuple[float, float], tall: floa
     x, y = figure.pixel(place)
     wide, high = round(figure.breadth(*half) * figure.scale), round(tall * figure.scale)
     inset = round(wide * 0.8)
-    figure.rounded([(x - inset, y - high), (x + inset, y - high), (x + wide, y + high), (x - wide, y + high)], colour)
+    figure.rounded(
+        [(x - inset, y - high), (x + inset, y - high), (x + wide, y + high), (x - wide, y + high)], colour
+    )
 
 
 def draw_carried(figure: Figure, who: Identity, hand: Place) -> None:

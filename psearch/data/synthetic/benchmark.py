@@ -55,20 +55,28 @@ def synthetic(
     )
     folder = Path(root) / f"synthetic-{fingerprint(asdict(recipe))}"
     obtain(folder, recipe, workers or os.cpu_count() or 1)
-    splits = {}
-    for plan in recipe.plans:
-        scenes, visible, pixels = load_split(folder, recipe, plan)
-        searches = [] if plan.name == "train" else draw_queries(
-            scenes, plan, visible, seed=seed, queries=queries, gallery_size=gallery_size
-        )
-        splits[plan.name] = Split(plan.name, scenes, pixels, searches)
+    train, val, test = (
+        load(folder, recipe, plan, 0 if plan.name == "train" else queries, gallery_size)
+        for plan in recipe.plans
+    )
     return Benchmark(
         name="synthetic",
         fingerprint=fingerprint({**asdict(recipe), "queries": queries, "gallery_size": gallery_size}),
         identities=train_identities,
+        train=train,
+        val=val,
+        test=test,
         gallery_size=gallery_size,
-        **splits,
     )
+
+
+def load(folder: Path, recipe: Recipe, plan: Plan, queries: int, gallery_size: int) -> Split:
+    """A split that lies in `folder`, with its searches."""
+    scenes, visible, pixels = load_split(folder, recipe, plan)
+    searches = draw_queries(
+        scenes, plan, visible, seed=recipe.seed, queries=queries, gallery_size=gallery_size
+    )
+    return Split(plan.name, scenes, pixels, searches)
 
 
 def recipe_of(seed: int, size: tuple[int, int], splits: dict[str, tuple[int, int]]) -> Recipe:

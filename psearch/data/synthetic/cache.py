@@ -19,7 +19,7 @@ from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from psearch.data.synthetic.plan import Plan
-from psearch.data.synthetic.scene import Rendered, render_scene
+from psearch.data.synthetic.scene import NOBODY, Rendered, render_scene
 from psearch.types import UNLABELLED, Scene
 
 SCENES_WORTH_A_PROCESS = 100
@@ -55,7 +55,9 @@ class Pixels:
 
 def render_split(recipe: Recipe, plan: Plan, workers: int = 1) -> Iterator[Rendered]:
     """The scenes of one split, in order; the same whatever the number of processes."""
-    draw = partial(render_scene, seed=recipe.seed, split=plan.number, height=recipe.height, width=recipe.width)
+    draw = partial(
+        render_scene, seed=recipe.seed, split=plan.number, height=recipe.height, width=recipe.width
+    )
     casts = plan.cast(recipe.seed)
     workers = min(workers, plan.scenes // SCENES_WORTH_A_PROCESS)
     if workers < 2:
@@ -97,7 +99,7 @@ def write_split(folder: Path, recipe: Recipe, plan: Plan, workers: int) -> None:
         pixels[index] = scene.pixels
         scenes.append(scene)
     pixels.flush()
-    np.savez(folder / f"{plan.name}.npz", **flattened(scenes))
+    np.savez(folder / f"{plan.name}.npz", allow_pickle=False, **flattened(scenes))
 
 
 def flattened(scenes: Sequence[Rendered]) -> dict[str, np.ndarray]:
@@ -112,7 +114,9 @@ def flattened(scenes: Sequence[Rendered]) -> dict[str, np.ndarray]:
     }
 
 
-def annotated(plan: Plan, recipe: Recipe, flat: dict[str, np.ndarray]) -> tuple[list[Scene], list[np.ndarray]]:
+def annotated(
+    plan: Plan, recipe: Recipe, flat: dict[str, np.ndarray]
+) -> tuple[list[Scene], list[np.ndarray]]:
     """The scenes of a split and the visible shares of their people, from flat arrays."""
     ends = np.cumsum(flat["counts"])[:-1]
     boxes, ids, ignore, visible = (np.split(flat[key], ends) for key in ("boxes", "ids", "ignore", "visible"))
@@ -122,7 +126,7 @@ def annotated(plan: Plan, recipe: Recipe, flat: dict[str, np.ndarray]) -> tuple[
             height=recipe.height,
             width=recipe.width,
             boxes=boxes[i],
-            ids=np.where(ids[i] == UNLABELLED, UNLABELLED, ids[i] + plan.first),
+            ids=np.where(ids[i] == NOBODY, UNLABELLED, ids[i] + plan.first),
             ignore=ignore[i],
             camera=int(flat["cameras"][i]),
         )
@@ -146,5 +150,7 @@ def load_split(folder: Path, recipe: Recipe, plan: Plan) -> tuple[list[Scene], l
         pixels = Pixels(folder / f"{plan.name}.npy")
         pixels(plan.scenes - 1)
     except Exception as error:
-        raise ValueError(f"The rendered data in {folder} is damaged ({error}): delete that folder.") from error
+        raise ValueError(
+            f"The rendered data in {folder} is damaged ({error}): delete that folder."
+        ) from error
     return scenes, visible, pixels

@@ -1,58 +1,17 @@
-"""Things on the street: some hide people, some look like them."""
+"""Things on the street that hide people."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-from PIL import Image, ImageDraw
-
 from psearch.data.synthetic.draws import Colour, Draws, mixed, scaled
-from psearch.data.synthetic.figure import around
-from psearch.data.synthetic.identity import BRIGHT, CLOTH, draw_identity
-from psearch.data.synthetic.person import draw_person, draw_pose
+from psearch.data.synthetic.identity import BRIGHT, CLOTH
+from psearch.data.synthetic.lookalikes import bollard
+from psearch.data.synthetic.thing import METAL, STONE, Maker, Thing
 
-METAL: tuple[Colour, ...] = ((72, 76, 80), (104, 108, 110), (52, 66, 60), (44, 46, 50))
 LACQUER: tuple[Colour, ...] = (
-    (150, 152, 156), (60, 64, 72), (196, 198, 198), (118, 36, 38), (44, 70, 108), (72, 92, 78), (170, 150, 110),
+    (150, 152, 156), (60, 64, 72), (196, 198, 198), (118, 36, 38), (44, 70, 108), (72, 92, 78),
+    (170, 150, 110),
 )  # fmt: skip
 LEAVES: tuple[Colour, ...] = ((74, 98, 58), (92, 110, 62), (58, 84, 62), (122, 108, 58))
-STONE: tuple[Colour, ...] = ((168, 164, 156), (120, 124, 118), (196, 190, 178))
-
-
-class Thing:
-    """A picture of an object on a canvas of its own.
-
-    scale: pixels per metre. light: -1 (from the left) to 1. Coordinates are metres, right of its foot and up.
-    """
-
-    def __init__(self, wide: float, tall: float, scale: float, light: float) -> None:
-        self.scale, self.light = scale, light
-        self.middle, self.floor = round(wide / 2 * scale) + 2, round(tall * scale) + 2
-        self.image = Image.new("RGBA", (2 * self.middle, self.floor + round(0.1 * scale) + 2))
-        self.draw = ImageDraw.Draw(self.image)
-
-    def at(self, right: float, up: float) -> tuple[int, int]:
-        """The pixel of a point."""
-        return self.middle + round(right * self.scale), self.floor - round(up * self.scale)
-
-    def shape(self, points: Sequence[tuple[float, float]], colour: Colour) -> None:
-        """A flat polygon."""
-        self.draw.polygon([self.at(*point) for point in points], fill=colour)
-
-    def slab(self, left: float, right: float, low: float, high: float, colour: Colour) -> None:
-        """An upright rectangle."""
-        self.shape([(left, low), (right, low), (right, high), (left, high)], colour)
-
-    def post(self, centre: float, half: float, low: float, high: float, colour: Colour) -> None:
-        """A round post: lit on one side, dark on the other."""
-        self.slab(centre - half, centre + half, low, high, scaled(colour, 0.7))
-        shift = 0.35 * half * self.light
-        self.slab(centre - half * 0.5 + shift, centre + half * 0.5 + shift, low, high, scaled(colour, 1.1))
-
-    def disc(self, right: float, up: float, across: float, along: float, colour: Colour) -> None:
-        """An ellipse."""
-        x, y = self.at(right, up)
-        self.draw.ellipse(around(x, y, across * self.scale, along * self.scale), fill=colour)
 
 
 def lamp(draws: Draws, scale: float, light: float) -> Thing:
@@ -97,7 +56,9 @@ def car(draws: Draws, scale: float, light: float) -> Thing:
         thing = Thing(2.2, 1.6, scale, light)
         thing.slab(-0.8, -0.5, 0, 0.4, rubber)
         thing.slab(0.5, 0.8, 0, 0.4, rubber)
-        thing.shape([(-0.88, 0.25), (0.88, 0.25), (0.88, 0.85), (0.66, 1.45), (-0.66, 1.45), (-0.88, 0.85)], colour)
+        thing.shape(
+            [(-0.88, 0.25), (0.88, 0.25), (0.88, 0.85), (0.66, 1.45), (-0.66, 1.45), (-0.88, 0.85)], colour
+        )
         thing.shape([(-0.72, 0.9), (0.72, 0.9), (0.56, 1.36), (-0.56, 1.36)], glass)
         thing.slab(-0.88, 0.88, 0.25, 0.42, scaled(colour, 0.6))
         for side in (-1, 1):
@@ -105,7 +66,16 @@ def car(draws: Draws, scale: float, light: float) -> Thing:
         return thing
     way = draws.pick((-1, 1))
     thing = Thing(4.6, 1.6, scale, light)
-    body = [(-2.1, 0.3), (2.1, 0.3), (2.1, 0.75), (1.2, 0.92), (0.6, 1.42), (-1.0, 1.42), (-1.7, 0.92), (-2.1, 0.85)]
+    body = [
+        (-2.1, 0.3),
+        (2.1, 0.3),
+        (2.1, 0.75),
+        (1.2, 0.92),
+        (0.6, 1.42),
+        (-1.0, 1.42),
+        (-1.7, 0.92),
+        (-2.1, 0.85),
+    ]
     panes = [(-1.5, 0.92), (0.95, 0.92), (0.5, 1.34), (-0.92, 1.34)]
     thing.shape([(x * way, y) for x, y in body], colour)
     thing.slab(-2.1, 2.1, 0.3, 0.5, scaled(colour, 0.68))
@@ -126,16 +96,6 @@ def bin_(draws: Draws, scale: float, light: float) -> Thing:
     thing.disc(0, 0.95, half * 1.1, 0.1, scaled(colour, 0.6))
     if draws.chance(0.5):
         thing.slab(-half, half, 0.45, 0.6, draws.pick(BRIGHT))
-    return thing
-
-
-def bollard(draws: Draws, scale: float, light: float) -> Thing:
-    """A bollard or a hydrant: a round head on a body, like a distant person."""
-    thing, colour = Thing(0.7, 1.3, scale, light), draws.tint(draws.pick(METAL + STONE + BRIGHT), 10)
-    half = draws.between(0.1, 0.17)
-    thing.post(0, half, 0, 0.85, colour)
-    thing.disc(0, 0.97, half * 1.1, half * 1.1, scaled(colour, 1.15))
-    thing.slab(-half, half, 0.6, 0.7, (206, 202, 190))
     return thing
 
 
@@ -176,36 +136,4 @@ def booth(draws: Draws, scale: float, light: float) -> Thing:
     return thing
 
 
-def statue(draws: Draws, scale: float, light: float) -> Thing:
-    """A person of one colour on a plinth, or a headless dummy outside a shop: not a person."""
-    thing, who = Thing(1.9, 2.9, scale, light), draw_identity(draws, draws)
-    image, middle, floor = draw_person(who, draw_pose(draws), 1.55 * scale, light)
-    stone, base = draws.tint(draws.pick(STONE), 12), draws.between(0.35, 0.75)
-    grey = image.convert("L").point([min(255, 90 + value // 3) for value in range(256)])
-    tinted = Image.merge("RGB", [grey.point([value * part // 200 for value in range(256)]) for part in stone])
-    x, y = thing.at(0, base)
-    thing.image.paste(tinted, (x - middle, y - floor), image.getchannel("A"))
-    thing.slab(-0.42, 0.42, 0, base, scaled(stone, 0.85))
-    thing.slab(-0.48, 0.48, base - 0.08, base, stone)
-    return thing
-
-
-def poster(draws: Draws, scale: float, light: float) -> Thing:
-    """A framed advertisement that shows a person: not a person either."""
-    thing, who = Thing(1.5, 2.5, scale, light), draw_identity(draws, draws)
-    paper = draws.tint(draws.pick(BRIGHT), 12)
-    thing.slab(-0.66, 0.66, 0, 2.4, (70, 72, 76))
-    thing.slab(-0.58, 0.58, 0.3, 2.32, paper)
-    image, middle, floor = draw_person(who, draw_pose(draws), draws.between(1.7, 2.4) * scale, light)
-    left, top = thing.at(-0.58, 2.32)
-    right, bottom = thing.at(0.58, 0.62)
-    page = thing.image.crop((left, top, right, bottom))
-    page.paste(image, (page.width // 2 - middle, round(0.12 * scale) + image.height // 6 - floor // 6), image)
-    thing.image.paste(page, (left, top))
-    thing.slab(-0.4, 0.4, 0.42, 0.52, scaled(paper, 0.5))
-    return thing
-
-
-Maker = Callable[[Draws, float, float], Thing]
 OBSTACLES: tuple[Maker, ...] = (lamp, sign, tree, bin_, bin_, bollard, bollard, planter, bench, booth)
-LOOKALIKES: tuple[Maker, ...] = (statue, statue, poster, bollard, bin_, booth)

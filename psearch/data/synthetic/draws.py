@@ -8,6 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 
+IDENTITY, PALETTE, CAMERA, SCENE, CAST, QUERIES, GALLERY = range(1, 8)
+"""What is drawn: the second number of a key, so that no two kinds of draws share a stream."""
+
 Item = TypeVar("Item")
 Colour = tuple[int, int, int]
 

@@ -99,12 +99,15 @@ class Figure:
         points = [self.pixel(place) for place in places]
         self.paint.line(points, fill=colour, width=max(2, round(width * self.scale)))
 
-    def finished(self) -> Image.Image:
-        """The body as RGBA with its shade worked in."""
-        soft = self.shade.filter(ImageFilter.BoxBlur(max(1, round(self.scale * 0.008))))
-        pixels = np.asarray(self.colour).astype(np.uint16)
+    def finished(self) -> tuple[Image.Image, int, int]:
+        """The body as RGBA with its shade worked in, cut to its extent; column and row of its foot in it."""
+        extent = self.colour.getbbox()
+        assert extent is not None
+        soft = self.shade.crop(extent).filter(ImageFilter.BoxBlur(max(1, round(self.scale * 0.008))))
+        pixels = np.asarray(self.colour.crop(extent)).astype(np.uint16)
         pixels[..., :3] = np.minimum(pixels[..., :3] * np.asarray(soft)[..., None] >> 7, 255)
-        return Image.fromarray(pixels.astype(np.uint8), "RGBA")
+        body = Image.fromarray(pixels.astype(np.uint8))
+        return body, self.middle - extent[0], self.floor - extent[1]
 
 
 def around(x: float, y: float, across: float, along: float) -> tuple[int, int, int, int]:

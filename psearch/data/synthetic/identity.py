@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from psearch.data.synthetic.draws import Colour, Draws
+from psearch.data.synthetic.draws import IDENTITY, PALETTE, Colour, Draws
 
 SIBLINGS = 4
 """Identities of one family share their base garment colours; the rest decides."""
 
 CLOTH: tuple[Colour, ...] = (
-    (38, 42, 52), (62, 66, 74), (118, 120, 122), (196, 194, 188), (232, 228, 220), (34, 52, 92),
-    (66, 100, 150), (132, 160, 190), (122, 34, 40), (176, 60, 52), (196, 122, 62), (212, 178, 84),
-    (58, 84, 56), (104, 124, 84), (104, 76, 52), (164, 134, 102), (88, 56, 104), (192, 128, 144),
-    (40, 104, 108),
+    (44, 48, 58), (112, 114, 116), (206, 202, 194), (48, 74, 122), (136, 52, 50), (172, 142, 104),
+    (76, 96, 66),
 )  # fmt: skip
 BRIGHT: tuple[Colour, ...] = (
-    (236, 234, 228), (30, 32, 38), (204, 52, 48), (228, 186, 60), (52, 104, 190), (70, 150, 84),
-    (226, 126, 48), (150, 76, 160), (226, 150, 172), (72, 176, 186),
+    (236, 234, 228), (34, 36, 42), (206, 62, 54), (226, 184, 66), (58, 108, 190), (78, 150, 92),
 )  # fmt: skip
 SKIN: tuple[Colour, ...] = ((232, 190, 164), (214, 166, 134), (186, 134, 100), (138, 92, 66), (92, 62, 48))
 HAIR: tuple[Colour, ...] = (
@@ -61,36 +58,45 @@ class Identity:
     stature: float
 
 
-def contrasting(draws: Draws, base: Colour) -> Colour:
-    """A bright colour that can be told from the base at 64 pixels of body height."""
-    far = [c for c in BRIGHT if sum(abs(a - b) for a, b in zip(c, base, strict=True)) > 170]
-    return draws.pick(far)
+@dataclass(frozen=True)
+class Palette:
+    """The colours that the siblings of a family have in common."""
+
+    upper: Colour
+    lower: Colour
+    accents: tuple[Colour, Colour]
+    shoes: Colour
 
 
-def draw_identity(draws: Draws, family: Draws) -> Identity:
-    """A person whose base garment colours come from `family` and everything else from `draws`."""
-    upper_colour = draws.tint(family.pick(CLOTH), 7)
-    lower_colour = draws.tint(family.pick(CLOTH), 7)
+def draw_palette(draws: Draws) -> Palette:
+    """Two garment colours and two accents that can be told from the upper one at 64 pixels of body height."""
+    upper, lower = draws.tint(draws.pick(CLOTH), 7), draws.tint(draws.pick(CLOTH), 7)
+    far = [c for c in BRIGHT if sum(abs(a - b) for a, b in zip(c, upper, strict=True)) > 150]
+    return Palette(upper, lower, (draws.pick(far), draws.pick(far)), draws.tint(draws.pick(CLOTH), 8))
+
+
+def draw_identity(draws: Draws, palette: Palette) -> Identity:
+    """A person in the colours of a palette: garments, patterns, hair and what is carried decide."""
     return Identity(
         upper=draws.pick(UPPERS),
-        upper_colour=upper_colour,
+        upper_colour=palette.upper,
         upper_pattern=draws.pick(PATTERNS),
-        upper_second=contrasting(draws, upper_colour),
+        upper_second=draws.pick(palette.accents),
         lower=draws.pick(LOWERS),
-        lower_colour=lower_colour,
+        lower_colour=palette.lower,
         lower_stripe=draws.chance(0.25),
-        lower_second=contrasting(draws, lower_colour),
+        lower_second=draws.pick(palette.accents),
         skin=draws.tint(draws.pick(SKIN), 6),
         haircut=draws.pick(HAIRCUTS),
         hair=draws.tint(draws.pick(HAIR), 6),
         hat=draws.pick(HATS),
-        hat_colour=draws.tint(draws.pick(BRIGHT), 8),
+        hat_colour=draws.pick(palette.accents),
         bag=draws.pick(BAGS),
-        bag_colour=draws.tint(draws.pick(BRIGHT), 8),
-        shoes=draws.tint(draws.pick(BRIGHT), 8),
+        bag_colour=draws.pick(palette.accents),
+        shoes=palette.shoes,
         boots=draws.chance(0.25),
         scarf=draws.chance(0.2),
-        scarf_colour=draws.tint(draws.pick(BRIGHT), 8),
+        scarf_colour=draws.pick(palette.accents),
         shoulder=draws.between(0.098, 0.140),
         hip=draws.between(0.075, 0.115),
         leg=draws.between(0.455, 0.515),
@@ -98,6 +104,12 @@ def draw_identity(draws: Draws, family: Draws) -> Identity:
     )
 
 
+def draw_stranger(draws: Draws) -> Identity:
+    """A person nobody has named."""
+    return draw_identity(draws, draw_palette(draws))
+
+
 def numbered_identity(seed: int, split: int, number: int) -> Identity:
     """Identity `number` of a split, whatever else is in it."""
-    return draw_identity(Draws(seed, 1, split, number), Draws(seed, 2, split, number // SIBLINGS))
+    palette = draw_palette(Draws(seed, PALETTE, split, number // SIBLINGS))
+    return draw_identity(Draws(seed, IDENTITY, split, number), palette)

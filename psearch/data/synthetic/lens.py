@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from psearch.data.synthetic.draws import Draws
+from psearch.data.synthetic.draws import CAMERA, Draws
 
 CAMERAS = 6
 BODY = 1.7
@@ -41,7 +41,7 @@ class View:
 
 
 def draw_view(draws: Draws, height: int, width: int) -> View:
-    """A view in which the soles of a body as tall as three quarters of the picture are near its lower edge."""
+    """A view in which the soles of a body of three quarters of the picture are near its lower edge."""
     horizon = draws.between(0.13, 0.31) * height
     soles = draws.between(0.88, 1.04) * height
     eye = BODY * (soles - horizon) / (0.75 * height)
@@ -55,18 +55,20 @@ class Sensor:
     gains: tuple[float, float, float]
     curve: float
     saturation: float
+    twist: float
     blur: float
     noise: float
 
 
 def camera_sensor(seed: int, camera: int) -> Sensor:
     """The lasting character of one of the cameras."""
-    draws = Draws(seed, 3, camera)
-    warmth, tint = draws.between(-0.22, 0.22), draws.between(-0.08, 0.08)
+    draws = Draws(seed, CAMERA, camera)
+    warmth, tint = draws.between(-0.2, 0.2), draws.between(-0.06, 0.06)
     return Sensor(
         gains=(1 + warmth + tint, 1 - tint, 1 - warmth + tint),
-        curve=draws.between(-0.35, 0.6),
+        curve=draws.between(-0.1, 0.8),
         saturation=draws.between(0.55, 1.15),
+        twist=draws.between(-0.18, 0.18),
         blur=draws.between(0.0, 0.14),
         noise=draws.between(2.0, 9.0),
     )
@@ -83,7 +85,9 @@ def photograph(draws: Draws, pixels: np.ndarray, sensor: Sensor) -> np.ndarray:
     grey = (picture[..., 0] + picture[..., 1] + picture[..., 1] + picture[..., 2]) * np.float32(0.25)
     grey = grey[..., None]
     picture = grey + (picture - grey) * np.float32(sensor.saturation * draws.between(0.9, 1.1))
-    exposure = draws.between(0.72, 1.25)
+    twist = np.float32(sensor.twist + draws.between(-0.06, 0.06))
+    picture += twist * (picture[..., (1, 2, 0)] - picture[..., (2, 0, 1)])
+    exposure = draws.between(0.75, 1.2)
     gains = [np.float32(gain * exposure * draws.between(0.94, 1.06)) for gain in sensor.gains]
     picture *= np.array(gains, dtype=np.float32)
     np.clip(picture, 0, 1.6, out=picture)
@@ -106,11 +110,9 @@ def light_field(draws: Draws, height: int, width: int) -> np.ndarray:
 
 def softened(picture: np.ndarray, share: float) -> np.ndarray:
     """Each pixel gives a share of its light to each of its four neighbours."""
-    share = np.float32(share)
-    for _ in range(1):
-        inner = picture.copy()
-        inner[1:] += share * (picture[:-1] - picture[1:])
-        inner[:-1] += share * (picture[1:] - picture[:-1])
-        inner[:, 1:] += share * (picture[:, :-1] - picture[:, 1:])
-        inner[:, :-1] += share * (picture[:, 1:] - picture[:, :-1])
-    return inner
+    weight, soft = np.float32(share), picture.copy()
+    soft[1:] += weight * (picture[:-1] - picture[1:])
+    soft[:-1] += weight * (picture[1:] - picture[:-1])
+    soft[:, 1:] += weight * (picture[:, :-1] - picture[:, 1:])
+    soft[:, :-1] += weight * (picture[:, 1:] - picture[:, :-1])
+    return soft

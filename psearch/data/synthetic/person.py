@@ -15,13 +15,14 @@ from psearch.data.synthetic.accessories import (
     draw_shoulder_bag,
     draw_straps,
 )
-from psearch.data.synthetic.draws import Colour, Draws, scaled, turn
+from psearch.data.synthetic.draws import Draws, scaled, turn
 from psearch.data.synthetic.figure import Figure, Place
 from psearch.data.synthetic.garments import wear_lower, wear_upper
 from psearch.data.synthetic.identity import Identity
 
 VIEWS = 24
 PHASES = 16
+ARMS = ("swing", "swing", "swing", "bent", "phone")
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,6 @@ def draw_pose(draws: Draws) -> Pose:
     )
 
 
-ARMS = ("swing", "swing", "swing", "bent", "phone")
-
-
 def draw_person(who: Identity, pose: Pose, scale: float, light: float) -> tuple[Image.Image, int, int]:
     """An RGBA picture of the person, and the column and row of the soles' middle in it.
 
@@ -75,7 +73,7 @@ def draw_person(who: Identity, pose: Pose, scale: float, light: float) -> tuple[
     else:
         draw_head(figure, who)
     draw_arm(figure, who, near, hands[near])
-    return figure.finished(), figure.middle, figure.floor
+    return figure.finished()
 
 
 def draw_back(figure: Figure, who: Identity) -> None:
@@ -92,8 +90,7 @@ def draw_front(figure: Figure, who: Identity) -> None:
         draw_straps(figure, who)
     if who.bag == "shoulder":
         draw_shoulder_bag(figure, who)
-    neck: Colour = who.skin
-    figure.limb((0.0, 0.87, 0.0), (0.0, 0.835, 0.0), (0.035, 0.04), neck)
+    figure.limb((0.0, 0.87, 0.0), (0.0, 0.835, 0.0), (0.035, 0.04), who.skin)
     if who.scarf:
         draw_scarf(figure, who)
 
@@ -143,7 +140,11 @@ def draw_leg(figure: Figure, who: Identity, pose: Pose, side: int) -> None:
     figure.limb(hip, knee, (0.056, 0.046 if who.lower == "shorts" else 0.041), thigh)
     if who.lower_stripe and not bare:
         outer = side * 0.045
-        figure.stroke([(hip[0] + outer, hip[1], 0.0), (knee[0] + outer * 0.8, knee[1], knee[2])], 0.022, who.lower_second)
+        figure.stroke(
+            [(hip[0] + outer, hip[1], 0.0), (knee[0] + outer * 0.8, knee[1], knee[2])],
+            0.022,
+            who.lower_second,
+        )
     if who.boots:
         figure.limb((knee[0], foot[1] + 0.13, (knee[2] + foot[2]) / 2), foot, (0.040, 0.034), who.shoes)
     toe = (lateral * 1.2, foot[1] - 0.012, swing + 0.075)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
-from psearch.data.synthetic.draws import Draws
+from psearch.data.synthetic.draws import CAST, GALLERY, QUERIES, Draws
 from psearch.types import UNLABELLED, Query, Scene
 
 FEWEST, MOST = 2, 4
@@ -33,7 +35,7 @@ class Plan:
         All identities appear before one appears again, and none twice in a scene; the cast of a scene
         does not depend on how many scenes follow it.
         """
-        draws, pool, casts = Draws(seed, 5, self.number), list[int](), []
+        draws, pool, casts = Draws(seed, CAST, self.number), list[int](), []
         for _ in range(self.scenes):
             chosen: list[int] = []
             for _ in range(FEWEST + draws.below(MOST - FEWEST + 1)):
@@ -74,17 +76,18 @@ def draw_queries(
     """
     casts = [{number + plan.first for number in cast} for cast in plan.cast(seed)]
     shown = [set(scene.ids[scene.ids != UNLABELLED].tolist()) for scene in scenes]
+    appearances = Counter(chain.from_iterable(shown))
     candidates = [
         (place, row)
         for place, scene in enumerate(scenes)
         for row in np.flatnonzero((scene.ids != UNLABELLED) & (visible[place] >= 0.5)).tolist()
-        if sum(int(scene.ids[row]) in ids for ids in shown) > 1
+        if appearances[int(scene.ids[row])] > 1
     ]
     drawn = []
-    for number in spread(candidates, scenes, Draws(seed, 6, plan.number))[:queries]:
+    for number in spread(candidates, scenes, Draws(seed, QUERIES, plan.number))[:queries]:
         place, row = candidates[number]
         identity = int(scenes[place].ids[row])
-        order = [i for i in Draws(seed, 7, plan.number, number).shuffled(len(scenes)) if i != place]
+        order = [i for i in Draws(seed, GALLERY, plan.number, number).shuffled(len(scenes)) if i != place]
         positives = [i for i in order if identity in shown[i]]
         negatives = [i for i in order if identity not in casts[i]]
         gallery = gallery_of(positives, negatives, gallery_size)
@@ -111,6 +114,6 @@ def gallery_of(positives: list[int], negatives: list[int], size: int) -> list[in
     if not len(positives) <= size <= len(positives) + len(negatives):
         raise ValueError(
             f"gallery_size={size} cannot be had: a query has {len(positives)} scenes with its person and"
-            f" {len(negatives)} without. Choose a size in between or -1 for all, or change the number of scenes."
+            f" {len(negatives)} without. Choose a size in between, -1 for all, or more scenes."
         )
     return positives + negatives[: size - len(positives)]

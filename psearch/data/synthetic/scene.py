@@ -8,22 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from psearch.data.synthetic.clutter import LOOKALIKES, OBSTACLES, car
-from psearch.data.synthetic.draws import Draws
+from psearch.data.synthetic.draws import SCENE, Draws
 from psearch.data.synthetic.figure import around
-from psearch.data.synthetic.identity import Identity, draw_identity, numbered_identity
+from psearch.data.synthetic.identity import Identity, draw_stranger, numbered_identity
 from psearch.data.synthetic.lens import CAMERAS, View, camera_sensor, draw_view, photograph
-from psearch.data.synthetic.person import draw_person, draw_pose
+from psearch.data.synthetic.staging import Sprite, place_people, place_things
 from psearch.data.synthetic.street import Street
-from psearch.types import UNLABELLED
 
 SUPERSAMPLING = 2
-HIDDEN = 0.35
-"""A person of whom less than this share can be seen is not asked for."""
+NOBODY = -1
+"""The id of a person without a name; `psearch.types` stays out of the drawing processes: it loads torch."""
+UNSEEN, HIDDEN = 0.04, 0.35
+"""A person of whom at most the first share can be seen is left out, less than the second ignored."""
 ATTEMPTS = 8
-HEIGHTS = (0.26, 0.33, 0.42, 0.50, 0.60, 0.75, 0.82)
-"""Body heights in picture heights at the quantiles below."""
-QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,19 +36,13 @@ class Rendered:
 
 
 @dataclass(frozen=True, eq=False)
-class Sprite:
-    """A cut-out and where it stands: the column and row of its foot on the canvas, and in the cut-out."""
+class Composition:
+    """A scene before a camera sees it: its canvas, and boxes, ids and visible shares of its people."""
 
-    image: Image.Image
-    foot: tuple[int, int]
-    anchor: tuple[int, int]
-    tall: float
-    identity: int | None = None
-
-    @property
-    def corner(self) -> tuple[int, int]:
-        """Where its upper left corner lies on the canvas."""
-        return self.foot[0] - self.anchor[0], self.foot[1] - self.anchor[1]
+    canvas: Image.Image
+    boxes: np.ndarray
+    ids: np.ndarray
+    visible: np.ndarray
 
 
 def render_scene(
@@ -59,39 +50,37 @@ def render_scene(
 ) -> Rendered:
     """Scene `index` of a split, with these labelled people and up to two others.
 
-    Drawn again, with other places and poses, while a labelled person is hidden; one who stays hidden
-    after the last attempt is UNLABELLED and ignored.
+    Composed again, with other places and poses, while a labelled person is hidden; one who stays hidden
+    after the last attempt is NOBODY and ignored.
     """
     for attempt in range(ATTEMPTS):
-        draws = Draws(seed, 4, split, index, attempt)
+        draws = Draws(seed, SCENE, split, index, attempt)
         view = draw_view(draws, SUPERSAMPLING * height, SUPERSAMPLING * width)
-        scene = compose(draws, view, people_of(draws, seed, split, identities), seed)
-        if (scene.visible[scene.ids != UNLABELLED] >= HIDDEN).all():
+        scene = compose(draws, view, people_of(draws, seed, split, identities))
+        if (scene.visible[scene.ids != NOBODY] >= HIDDEN).all():
             break
-    return hide(scene)
+    camera = draws.below(CAMERAS)
+    pixels = np.asarray(scene.canvas.reduce(SUPERSAMPLING))
+    return annotated(scene, photograph(draws, pixels, camera_sensor(seed, camera)), camera)
 
 
-def hide(scene: Rendered) -> Rendered:
-    """The scene with its hidden people ignored and those nobody sees left out."""
-    ignore = scene.visible < HIDDEN
-    ids = np.where(ignore, UNLABELLED, scene.ids)
-    kept = scene.visible > 0.04
-    return Rendered(
-        scene.pixels, scene.boxes[kept], ids[kept], ignore[kept], scene.visible[kept], scene.camera
-    )
+def annotated(scene: Composition, pixels: np.ndarray, camera: int) -> Rendered:
+    """The picture with its people: hidden ones ignored, those nobody sees left out."""
+    seen = scene.visible > UNSEEN
+    visible = scene.visible[seen]
+    ids = np.where(visible < HIDDEN, NOBODY, scene.ids[seen])
+    return Rendered(pixels, scene.boxes[seen], ids, visible < HIDDEN, visible, camera)
 
 
-def people_of(
-    draws: Draws, seed: int, split: int, identities: Sequence[int]
-) -> list[tuple[int, Identity]]:
+def people_of(draws: Draws, seed: int, split: int, identities: Sequence[int]) -> list[tuple[int, Identity]]:
     """The labelled people, then up to two passers-by whom nobody has named."""
     known = [(number, numbered_identity(seed, split, number)) for number in identities]
-    strangers = [(UNLABELLED, draw_identity(draws, draws)) for _ in range(draws.below(3))]
+    strangers = [(NOBODY, draw_stranger(draws)) for _ in range(draws.below(3))]
     return known + strangers
 
 
-def compose(draws: Draws, view: View, people: list[tuple[int, Identity]], seed: int) -> Rendered:
-    """Street, shadows, things and people, then the camera."""
+def compose(draws: Draws, view: View, people: list[tuple[int, Identity]]) -> Composition:
+    """Street, shadows, then things and people, the nearest last."""
     street = Street(draws, view)
     sprites = place_things(draws, view, street.light) + place_people(draws, view, street.light, people)
     sprites.sort(key=lambda sprite: sprite.foot[1])
@@ -99,86 +88,23 @@ def compose(draws: Draws, view: View, people: list[tuple[int, Identity]], seed: 
     owner = Image.new("L", street.canvas.size)
     for number, sprite in enumerate(sprites, start=1):
         street.canvas.paste(sprite.image, sprite.corner, sprite.image)
-        solid = sprite.image.getchannel("A")
-        owner.paste(number, sprite.corner, solid)
+        owner.paste(number, sprite.corner, sprite.image)
     seen = owner.histogram()
     persons = [(n, s) for n, s in enumerate(sprites, start=1) if s.identity is not None]
-    camera = draws.below(CAMERAS)
-    pixels = np.asarray(street.canvas.reduce(SUPERSAMPLING))
-    return Rendered(
-        pixels=photograph(draws, pixels, camera_sensor(seed, camera)),
+    return Composition(
+        canvas=street.canvas,
         boxes=np.array([box_of(s, view) for _, s in persons], dtype=np.float32).reshape(-1, 4),
         ids=np.array([s.identity for _, s in persons], dtype=np.int64),
-        ignore=np.zeros(len(persons), dtype=bool),
         visible=np.array([seen[n] / s.image.getchannel("A").histogram()[255] for n, s in persons]),
-        camera=camera,
     )
 
 
 def box_of(sprite: Sprite, view: View) -> list[float]:
     """The extent of the whole person, hidden parts too, cut to the picture; xyxy, pixels of the picture."""
-    extent = sprite.image.getbbox()
-    assert extent is not None
-    left, top = sprite.corner
-    x1, x2 = (min(max(x + left, 0), view.width) for x in (extent[0], extent[2]))
-    y1, y2 = (min(max(y + top, 0), view.height) for y in (extent[1], extent[3]))
+    (left, top), (wide, tall) = sprite.corner, sprite.image.size
+    x1, x2 = (min(max(x, 0), view.width) for x in (left, left + wide))
+    y1, y2 = (min(max(y, 0), view.height) for y in (top, top + tall))
     return [side / SUPERSAMPLING for side in (x1, y1, x2, y2)]
-
-
-def place_people(
-    draws: Draws, view: View, light: float, people: list[tuple[int, Identity]]
-) -> list[Sprite]:
-    """People at random distances and places, in the open where possible."""
-    sprites: list[Sprite] = []
-    taken: list[tuple[float, float]] = []
-    for number, who in people:
-        body = quantile(draws.generator.random()) * view.height
-        row = round(view.horizon + view.eye * body / 1.7)
-        column = free_column(draws, view, body, taken)
-        taken.append((column, body))
-        image, middle, floor = draw_person(who, draw_pose(draws), body * who.stature, light)
-        shaded = dimmed(image, draws.between(0.72, 1.08))
-        sprites.append(Sprite(shaded, (column, row), (middle, floor), body, number))
-    return sprites
-
-
-def dimmed(image: Image.Image, factor: float) -> Image.Image:
-    """The cut-out in more or less light."""
-    table = [min(255, int(value * factor)) for value in range(256)]
-    return image.point(table * 3 + list(range(256)))
-
-
-def free_column(draws: Draws, view: View, body: float, taken: list[tuple[float, float]]) -> int:
-    """A column for a body of that height, away from the others if one is found quickly."""
-    column = 0
-    for _ in range(6):
-        column = round(draws.between(0.03, 0.97) * view.width)
-        if all(abs(column - x) > 0.17 * (body + other) for x, other in taken):
-            break
-    return column
-
-
-def quantile(share: float) -> float:
-    """The body height, in picture heights, below which that share of people lies."""
-    step = max(i for i, low in enumerate(QUANTILES[:-1]) if low <= share)
-    part = (share - QUANTILES[step]) / (QUANTILES[step + 1] - QUANTILES[step])
-    return HEIGHTS[step] + part * (HEIGHTS[step + 1] - HEIGHTS[step])
-
-
-def place_things(draws: Draws, view: View, light: float) -> list[Sprite]:
-    """Obstacles in front of and behind people, look-alikes, parked cars."""
-    makers = [draws.pick(OBSTACLES) for _ in range(2 + draws.below(5))]
-    makers += [draws.pick(LOOKALIKES) for _ in range(draws.below(3))]
-    makers += [car for _ in range(draws.below(3))]
-    sprites = []
-    for maker in makers:
-        away = draws.between(4.0, 16.0) if maker is car else draws.between(2.6, 13.0)
-        scale = view.metre(away)
-        thing = maker(draws, scale, light)
-        column = round(draws.between(0.0, 1.0) * view.width)
-        row = round(view.horizon + view.eye * scale)
-        sprites.append(Sprite(thing.image, (column, row), (thing.middle, thing.floor), 1.7 * scale))
-    return sprites
 
 
 def cast_shadows(street: Street, sprites: Sequence[Sprite]) -> None:

@@ -1,40 +1,36 @@
-"""The empty street: sky, facades, pavement and road, drawn in perspective."""
+"""The empty street: sky, ground and the rows of houses, drawn in perspective."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
 from psearch.data.synthetic.draws import Colour, Draws, mixed, scaled
+from psearch.data.synthetic.facade import Facade, Wall
+from psearch.data.synthetic.figure import around
 from psearch.data.synthetic.lens import View
 
-FACADES: tuple[Colour, ...] = (
-    (156, 138, 120), (132, 88, 72), (176, 164, 144), (110, 112, 116), (190, 180, 166), (146, 116, 88),
-    (120, 128, 136), (164, 150, 152), (98, 84, 78), (186, 168, 128),
-)  # fmt: skip
-PAVINGS: tuple[Colour, ...] = ((150, 146, 140), (134, 130, 128), (160, 150, 136), (124, 126, 124), (142, 124, 112))
-SKIES: tuple[Colour, ...] = ((176, 196, 214), (204, 208, 210), (160, 182, 208), (214, 204, 190), (188, 192, 198))
-SIGNS: tuple[Colour, ...] = (
-    (160, 52, 48), (48, 84, 132), (52, 104, 76), (196, 156, 72), (60, 60, 66), (208, 204, 196), (132, 76, 112),
-)  # fmt: skip
+PAVINGS: tuple[Colour, ...] = (
+    (150, 146, 140),
+    (134, 130, 128),
+    (160, 150, 136),
+    (124, 126, 124),
+    (142, 124, 112),
+)
+SKIES: tuple[Colour, ...] = (
+    (176, 196, 214),
+    (204, 208, 210),
+    (160, 182, 208),
+    (214, 204, 190),
+    (188, 192, 198),
+)
 FAR = 120.0
-
-
-@dataclass(frozen=True)
-class Wall:
-    """A facade from one ground point to another (right, away), in metres, and its height."""
-
-    start: tuple[float, float]
-    end: tuple[float, float]
-    tall: float
 
 
 class Street:
     """The picture that everything else is set into.
 
-    canvas: RGB, the size of the view. light: -1 (sun from the left) to 1. shadow: how dark shadows are, 0..255.
+    canvas: RGB, the size of the view. light: -1 (sun from the left) to 1.
+    shadow: how dark shadows are, 0..255.
     """
 
     def __init__(self, draws: Draws, view: View) -> None:
@@ -46,7 +42,7 @@ class Street:
         self.sky()
         self.ground()
         for wall in self.walls():
-            self.facade(wall)
+            Facade(self.draw, view, wall).build(draws, self.light)
 
     def sky(self) -> None:
         """A gradient, paler towards the horizon."""
@@ -117,7 +113,7 @@ class Street:
         across = self.draws.between(0.06, 0.4) * self.view.metre(away)
         along = across * self.draws.between(0.15, 0.35)
         colour = self.draws.tint(scaled(paving, self.draws.between(0.78, 1.08)), 3)
-        self.draw.ellipse((round(x - across), round(y - along), round(x + across), round(y + along)), fill=colour)
+        self.draw.ellipse(around(x, y, across, along), fill=colour)
 
     def walls(self) -> list[Wall]:
         """The facades, farthest first: an open square, one side, or a street between two rows."""
@@ -138,53 +134,3 @@ class Street:
                     away -= deep
                 walls += row
         return walls
-
-    def facade(self, wall: Wall) -> None:
-        """A house front: shade by its direction, plinth, windows in floors, a shop at the ground."""
-        draws, flat = self.draws, wall.start[1] == wall.end[1]
-        sun = 1.0 if flat else 0.82 + 0.22 * self.light * (1 if wall.start[0] < 0 else -1)
-        haze = min(0.4, (wall.start[1] + wall.end[1]) / 120)
-        base = mixed(scaled(draws.tint(draws.pick(FACADES), 12), sun), (206, 208, 210), haze)
-        self.panel(wall, (0, 1), (0, wall.tall), base)
-        self.panel(wall, (0, 1), (wall.tall - 0.35, wall.tall), scaled(base, 0.75))
-        length = abs(wall.end[0] - wall.start[0]) + abs(wall.end[1] - wall.start[1])
-        bays = max(1, int(length / draws.between(1.4, 2.4)))
-        pane = mixed(scaled(draws.pick(((58, 66, 78), (84, 96, 108), (44, 46, 52))), sun), base, 0.15)
-        frame, bottom = scaled(base, draws.pick((1.18, 0.84))), 3.2
-        top = min(wall.tall - 0.7, self.highest(wall))
-        while bottom < top:
-            for bay in range(bays):
-                left, right = (bay + 0.24) / bays, (bay + 0.76) / bays
-                self.panel(wall, (left - 0.03 / bays, right + 0.03 / bays), (bottom - 0.1, bottom + 1.6), frame)
-                self.panel(wall, (left, right), (bottom, bottom + 1.5), pane)
-            bottom += 2.8
-        self.shop(wall, bays, base, pane)
-
-    def shop(self, wall: Wall, bays: int, base: Colour, pane: Colour) -> None:
-        """Ground floor: shop windows, doors, a sign or an awning."""
-        draws = self.draws
-        self.panel(wall, (0, 1), (0, 0.5), scaled(base, 0.8))
-        for bay in range(bays):
-            door = draws.chance(0.3)
-            left, right = (bay + (0.3 if door else 0.12)) / bays, (bay + (0.7 if door else 0.88)) / bays
-            colour = scaled(draws.pick(SIGNS), 0.7) if door else draws.tint(pane, 14)
-            self.panel(wall, (left, right), (0.0 if door else 0.6, 2.3), colour)
-            if not door and draws.chance(0.5):
-                self.panel(wall, (left, (left + right) / 2), (0.6, 1.2), draws.tint(mixed(pane, (200, 180, 150), 0.4), 20))
-        if draws.chance(0.6):
-            self.panel(wall, (0.04, 0.96), (2.4, 2.95), draws.tint(draws.pick(SIGNS), 12))
-
-    def highest(self, wall: Wall) -> float:
-        """The height in metres up to which the wall can be seen."""
-        away = max(wall.start[1], wall.end[1])
-        return self.view.eye + self.view.horizon * away / self.view.focal
-
-    def panel(
-        self, wall: Wall, along: tuple[float, float], up: tuple[float, float], colour: Colour
-    ) -> Sequence[tuple[int, int]]:
-        """A rectangle on a wall: a part of its length and a range of heights."""
-        (x0, z0), (x1, z1) = wall.start, wall.end
-        ends = [(x0 + (x1 - x0) * t, z0 + (z1 - z0) * t) for t in along]
-        corners = [self.view.pixel(x, h, z) for (x, z), h in zip((*ends, *ends[::-1]), (up[0], up[0], up[1], up[1]), strict=True)]
-        self.draw.polygon(corners, fill=colour)
-        return corners
