@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -113,7 +113,7 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device; lists are moved element by element."""
 
-        def move(value: object) -> object:
+        def move(value: Any) -> Any:
             if isinstance(value, Tensor):
                 return value.to(device, non_blocking=True)
             if isinstance(value, list) and value and isinstance(value[0], Tensor):

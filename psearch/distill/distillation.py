@@ -19,7 +19,9 @@ class Distillation(nn.Module):
     what a term requires.
     """
 
-    def __init__(self, teacher: Teacher, terms: Mapping[str, Callable[..., Term]], *, student: nn.Module) -> None:
+    def __init__(
+        self, teacher: Teacher, terms: Mapping[str, Callable[..., Term]], *, student: nn.Module
+    ) -> None:
         super().__init__()
         self._teacher = (teacher,)  # a tuple keeps nn.Module from looking at it
         self.terms = nn.ModuleDict()

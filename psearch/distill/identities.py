@@ -93,5 +93,7 @@ class Identities(Term):
         if self.source == "people":
             return identity_table(teacher.people(), identities=identities, aggregate=self.aggregate)
         if teacher.prototypes is None:
-            raise ValueError(f"teacher={teacher.name} has no table of its own; set distill.identities.source=people")
+            raise ValueError(
+                f"teacher={teacher.name} has no table of its own; set distill.identities.source=people"
+            )
         return normalize(teacher.prototypes, dim=1)

@@ -24,7 +24,9 @@ class Term(nn.Module):
     def __init__(self, *, weight: float = 1.0) -> None:
         super().__init__()
         if weight < 0:
-            raise ValueError(f"weight={weight} of a distillation term: it must be at least 0 (0 watches only)")
+            raise ValueError(
+                f"weight={weight} of a distillation term: it must be at least 0 (0 watches only)"
+            )
         self.weight = float(weight)
 
     def prepare(self, teacher: Teacher, memory: nn.Module) -> None:

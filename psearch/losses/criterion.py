@@ -23,12 +23,19 @@ class SearchCriterion(nn.Module):
     """
 
     def __init__(
-        self, memory: IdentityMemory, *, weights: Mapping[str, float], anchors: ProposalLoss, regions: RegionSampler
+        self,
+        memory: IdentityMemory,
+        *,
+        weights: Mapping[str, float],
+        anchors: ProposalLoss,
+        regions: RegionSampler,
     ) -> None:
         super().__init__()
         for name, weight in weights.items():
             if name not in LOSSES or weight < 0:
-                raise ValueError(f"weight {name}={weight}: losses are {', '.join(LOSSES)}, weights at least 0")
+                raise ValueError(
+                    f"weight {name}={weight}: losses are {', '.join(LOSSES)}, weights at least 0"
+                )
         self.weights = {name: float(weights.get(name, 1.0)) for name in LOSSES}
         self.memory, self.anchors, self.regions = memory, anchors, regions
         self._seen: tuple[Tensor, Tensor] | None = None

@@ -25,7 +25,13 @@ class IdentityMemory(nn.Module):
     anchor: Tensor | None
 
     def __init__(
-        self, identities: int, *, size: int, temperature: float = 1 / 30, momentum: float = 0.5, queue: int = 500
+        self,
+        identities: int,
+        *,
+        size: int,
+        temperature: float = 1 / 30,
+        momentum: float = 0.5,
+        queue: int = 500,
     ) -> None:
         super().__init__()
         self.temperature, self.momentum = temperature, momentum

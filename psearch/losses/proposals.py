@@ -27,7 +27,9 @@ class ProposalLoss:
     background: float = 0.3
 
     def __call__(self, output: SearchOutput, batch: Batch) -> dict[str, Tensor]:
-        assert output.anchors is not None and output.objectness is not None and output.anchor_deltas is not None
+        assert (
+            output.anchors is not None and output.objectness is not None and output.anchor_deltas is not None
+        )
         anchors, logits, labels, deltas, wanted = output.anchors, [], [], [], []
         everyone = zip(output.objectness, output.anchor_deltas, batch.boxes, batch.ignore, strict=True)
         for objectness, delta, boxes, ignore in everyone:

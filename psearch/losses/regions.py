@@ -40,9 +40,7 @@ class RegionSampler:
     def _sample(self, candidates: Tensor, targets: Tensor, ignore: Tensor) -> Tensor:
         found = match(candidates, targets, ignore)
         negative = (found.overlap < self.background) & ~found.blurred
-        rows = balanced(
-            found.overlap >= self.foreground, negative, count=self.per_image, share=self.positive
-        )
+        rows = balanced(found.overlap >= self.foreground, negative, count=self.per_image, share=self.positive)
         return candidates[torch.cat(rows)]
 
 
@@ -82,5 +80,6 @@ def region_losses(output: SearchOutput, targets: RegionTargets) -> dict[str, Ten
     wanted = encode(targets.boxes[person], boxes[person])
     return {
         "roi_class": cross_entropy(output.box_logits.float(), person.long(), reduction="sum") / count,
-        "roi_box": smooth_l1_loss(output.box_deltas[person].float(), wanted, beta=1.0, reduction="sum") / count,
+        "roi_box": smooth_l1_loss(output.box_deltas[person].float(), wanted, beta=1.0, reduction="sum")
+        / count,
     }

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from psearch.models.align import align
 from psearch.models.backbone import Backbone
+from psearch.models.network import Network
 from psearch.models.proposals import ProposalNetwork
 from psearch.models.regions import RegionHead
 from psearch.types import Boxes, Pick, Propose, SearchOutput, Tap
@@ -19,7 +20,7 @@ def every_proposal(propose: Propose) -> Boxes:
     return propose()
 
 
-class OIMNetwork(nn.Module):
+class OIMNetwork(Network):
     """Trunk, proposals, RoIAlign, region head, embedding: one forward for training, search and teaching.
 
     embedding: length of the identity embedding (256 in the paper). anchor_sizes, aspects: shapes of the

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from psearch.models.align import align
 from psearch.models.backbone import Backbone
-from psearch.types import Pick, SearchOutput, Tap
+from psearch.models.network import Network
+from psearch.types import Pick, SearchOutput
 
 
-class ReidNetwork(nn.Module):
+class ReidNetwork(Network):
     """Trunk and head on person crops, horizontal strips, one linear embedding.
 
     crop: (height, width) in pixels a box is resized to. strips: horizontal strips the last map is averaged
     over (PCB, Sun et al. 2018). A BatchNorm before the unit length keeps the embedding's dimensions
     comparable (BNNeck, Luo et al. 2019).
     """
+
+    detects = False
 
     def __init__(
         self, backbone: Backbone, *, embedding: int = 256, crop: Sequence[int] = (64, 32), strips: int = 4
@@ -31,11 +34,6 @@ class ReidNetwork(nn.Module):
         self.embedding = nn.Linear(backbone.region_channels * strips, embedding, bias=False)
         self.neck = nn.BatchNorm1d(embedding)
         self.embedding_size = embedding
-
-    @property
-    def taps(self) -> Mapping[str, Tap]:
-        """None: its feature maps are of crops, not of scenes."""
-        return {}
 
     def describe(self, crops: Tensor) -> Tensor:
         """Crops (N, 3, *crop), normalised -> embeddings (N, d), unit length."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
@@ -24,11 +26,9 @@ def _slim(network: ResNet, width: float) -> ResNet:
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Conv2d):
                 channels = 3 if child.in_channels == 3 else int(child.in_channels * width)
-                slim: nn.Module = nn.Conv2d(
-                    channels, int(child.out_channels * width), child.kernel_size, child.stride, child.padding,
-                    bias=False,
-                )  # fmt: skip
-                nn.init.kaiming_normal_(slim.weight, mode="fan_out", nonlinearity="relu")
+                shape: Any = {name: getattr(child, name) for name in ("kernel_size", "stride", "padding")}
+                slim: nn.Module = nn.Conv2d(channels, int(child.out_channels * width), bias=False, **shape)
+                nn.init.kaiming_normal_(next(slim.parameters()), mode="fan_out", nonlinearity="relu")
             elif isinstance(child, nn.BatchNorm2d):
                 slim = nn.BatchNorm2d(int(child.num_features * width))
             else:
@@ -51,7 +51,7 @@ def _frozen(module: nn.Module) -> nn.Module:
 
 def _pretrained(depth: int) -> ResNet:
     try:
-        weights = get_model_weights(f"resnet{depth}").DEFAULT  # type: ignore[attr-defined]
+        weights = get_model_weights(f"resnet{depth}").DEFAULT
         return get_model(f"resnet{depth}", weights=weights)
     except OSError as error:
         raise ValueError(
@@ -91,7 +91,8 @@ class ResNetC4(Backbone):
         self.c2, self.c3, self.c4, self.head = network.layer1, network.layer2, network.layer3, network.layer4
         channels = [int(c * width * DEPTHS[depth][0].expansion) for c in (64, 128, 256, 512)]
         self.taps = {
-            name: Tap(c, stride) for name, c, stride in zip(("c2", "c3", "c4"), channels, (4, 8, 16), strict=False)
+            name: Tap(c, stride)
+            for name, c, stride in zip(("c2", "c3", "c4"), channels, (4, 8, 16), strict=False)
         }
         self.region_channels = channels[3]
 

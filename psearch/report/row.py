@@ -64,7 +64,7 @@ class Row:
     def label(self) -> str:
         student, compression, teacher, distill = self.axes
         if self.role == "teacher":
-            name = f"teacher {student} {compression}"
+            name = f"teacher {student} {compression}".strip()
         elif self.role == "two_step":
             name = f"two-step {student} {compression} + {teacher}"
         else:

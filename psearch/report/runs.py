@@ -73,8 +73,8 @@ class Failure:
 
 
 def read_runs(directories: Iterable[Path | str]) -> tuple[list[Run], list[Failure]]:
-    """Reads studies (directories of run directories) or single run directories, and the runs of the
-    teachers they name. Raises ValueError if a directory is not there."""
+    """Reads studies (directories of run directories) or single run directories. Raises ValueError if a
+    directory is not there."""
     runs: dict[Path, Run] = {}
     failures: dict[Path, Failure] = {}
     waiting = [run for directory in directories for run in _run_directories(Path(directory))]
@@ -87,8 +87,6 @@ def read_runs(directories: Iterable[Path | str]) -> tuple[list[Run], list[Failur
             failures[directory.resolve()] = record
             continue
         runs[directory.resolve()] = record
-        if (teacher := _find_teacher(record)) is not None:
-            waiting.append(teacher)
     return list(runs.values()), list(failures.values())
 
 
@@ -98,15 +96,6 @@ def _run_directories(directory: Path) -> list[Path]:
     if any((directory / mark).exists() for mark in MARKS):
         return [directory]
     return sorted(run for run in directory.iterdir() if any((run / mark).exists() for mark in MARKS))
-
-
-def _find_teacher(run: Run) -> Path | None:
-    """The teacher's directory, also after the whole of outputs/ was moved or copied."""
-    if run.teacher_directory is None:
-        return None
-    recorded = Path(run.teacher_directory)
-    beside = run.directory.parent.parent / recorded.parent.name / recorded.name
-    return next((found for found in (recorded, beside) if found.is_dir()), None)
 
 
 def _read_run(directory: Path) -> Run | Failure:

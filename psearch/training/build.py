@@ -36,7 +36,9 @@ def _check(node: Any) -> None:
     if isinstance(node, Mapping):
         target = node.get("_target_")
         if target is not None and not str(target).startswith(TRUSTED):
-            raise ValueError(f"_target_ {target} is refused: only {' and '.join(TRUSTED)} are built from a config")
+            raise ValueError(
+                f"_target_ {target} is refused: only {' and '.join(TRUSTED)} are built from a config"
+            )
         for value in node.values():
             _check(value)
     elif isinstance(node, list | tuple):

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
 
 from psearch.distill.distillation import Distillation
 from psearch.distill.teacher import Teacher
 from psearch.training.build import build
 from psearch.training.recipe import new_task
 from psearch.training.run import Run
+from psearch.training.task import NetworkTask
 from psearch.training.trainer import Trainer
 from psearch.types import Benchmark
 
@@ -27,8 +27,8 @@ def fit(
     job_type: str,
     name: str,
     teacher: Teacher | None = None,
-    evaluate: Callable[[nn.Module], dict[str, Any]] | None = None,
-    validate: Callable[[nn.Module], dict[str, float]] | None = None,
+    evaluate: Callable[[NetworkTask], dict[str, Any]] | None = None,
+    validate: Callable[[NetworkTask], dict[str, float]] | None = None,
     tags: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Train what the run's config says, resumed where it stopped, then evaluate and write its results.
@@ -45,8 +45,8 @@ def fit(
         task, facts = new_task(config, benchmark, seed=config["seed"])
         if teacher is not None:
             terms = {key: build(node) for key, node in config["distill"].items()}
-            task.learn_from(Distillation(teacher, terms, student=task.network))  # type: ignore[operator]
-        loader = task.loader(  # type: ignore[operator]
+            task.learn_from(Distillation(teacher, terms, student=task.network))
+        loader = task.loader(
             benchmark, batch_size=trainer.batch_size, seed=config["seed"], workers=trainer.workers
         )
         training = trainer.fit(
@@ -67,7 +67,11 @@ def fit(
 
 def _flat(results: dict[str, Any]) -> dict[str, float | str]:
     """Numbers of the results under names like `test/mAP` and `cost/parameters`."""
-    named = {"test": results.get("metrics", {}), "cost": results.get("cost", {}), "training": results["training"]}
+    named = {
+        "test": results.get("metrics", {}),
+        "cost": results.get("cost", {}),
+        "training": results["training"],
+    }
     return {
         f"{room}/{key}": value
         for room, values in named.items()

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from psearch.data.loading import SceneLoader
 from psearch.evaluation.evaluator import Evaluation, Evaluator
 from psearch.models.cost import cost
+from psearch.models.network import Network
 from psearch.training import record
 from psearch.training.identity import config_hash
+from psearch.training.task import NetworkTask
 from psearch.types import Benchmark, Split
 
 
@@ -26,21 +27,27 @@ def split_named(benchmark: Benchmark, name: str) -> Split:
     """`test`, or `val` for tuning. Raises ValueError if the data set has no such split."""
     split = {"test": benchmark.test, "val": benchmark.val}.get(name)
     if split is None:
-        raise ValueError(f"data={benchmark.name} has no split {name!r} to evaluate on: choose evaluation.split=test")
+        raise ValueError(
+            f"data={benchmark.name} has no split {name!r} to evaluate on: choose evaluation.split=test"
+        )
     return split
 
 
 def protocol_of(benchmark: Benchmark, evaluation: Evaluation) -> dict[str, Any]:
     """Everything that decides the numbers: two results are comparable if these are equal."""
-    facts = {"dataset": benchmark.name, "fingerprint": benchmark.fingerprint, "gallery_size": benchmark.gallery_size}
+    facts = {
+        "dataset": benchmark.name,
+        "fingerprint": benchmark.fingerprint,
+        "gallery_size": benchmark.gallery_size,
+    }
     return facts | evaluation.protocol
 
 
-def network_cost(network: nn.Module, benchmark: Benchmark, *, device: torch.device) -> dict[str, Any]:
+def network_cost(network: Network, benchmark: Benchmark, *, device: torch.device) -> dict[str, Any]:
     """Cost of one forward on one typical test scene; networks that cannot propose describe four boxes."""
     batch = next(iter(scenes_of(benchmark, benchmark.test, batch_size=1)))
     height, width = batch.images.shape[-2:]
-    boxes = 0 if getattr(network, "proposals", None) is not None else 4
+    boxes = 0 if network.detects else 4
     return cost(network, height=height, width=width, device=device, boxes=boxes)
 
 
@@ -50,16 +57,17 @@ def origin(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def measure(
-    task: nn.Module, benchmark: Benchmark, evaluator: Evaluator, split: Split, *, device: torch.device
+    task: NetworkTask, benchmark: Benchmark, evaluator: Evaluator, split: Split, *, device: torch.device
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluate a task's network on a split -> the evaluation, and the part of `results.json` that it fills."""
     network = task.network
-    assert isinstance(network, nn.Module)
     evaluation = evaluator(network, scenes_of(benchmark, split), split, device=device)
     return evaluation, {
         "protocol": protocol_of(benchmark, evaluation),
         "metrics": evaluation.metrics,
         "per_query": evaluation.per_query,
+        "intervals": evaluation.intervals,
+        "searches": evaluation.searches,
         "cost": network_cost(network, benchmark, device=device),
     }
 

@@ -20,7 +20,9 @@ log = logging.getLogger(__name__)
 
 
 @torch.inference_mode()
-def describe_people(network: nn.Module, benchmark: Benchmark, *, teacher: str, device: torch.device) -> People:
+def describe_people(
+    network: nn.Module, benchmark: Benchmark, *, teacher: str, device: torch.device
+) -> People:
     """Embeddings of all labelled training boxes, mean of the picture and its mirror image, unit length."""
     loader = SceneLoader(benchmark.train, batch_size=8, sides=benchmark.sides)
     network.eval()

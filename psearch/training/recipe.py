@@ -12,22 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from psearch.training.build import Facts, build
+from psearch.training.task import NetworkTask
 from psearch.types import Benchmark
 
 PACKAGE = Path(__file__).parents[1]
-CODE = ("boxes.py", "models", "losses", "data", "training/trainer.py", "training/search.py", "training/reid.py")
+CODE = (
+    "boxes.py",
+    "models",
+    "losses",
+    "data",
+    "training/trainer.py",
+    "training/search.py",
+    "training/reid.py",
+)
 """The files whose code decides the weights that a recipe ends with."""
 
 
-def make_task(recipe: Mapping[str, Any], facts: Facts) -> Any:
+def make_task(recipe: Mapping[str, Any], facts: Facts) -> NetworkTask:
     """The task (network and criterion) of a recipe {student, compression, …}."""
-    return build(recipe["student"])(facts=facts, compression=recipe["compression"])
+    task: NetworkTask = build(recipe["student"])(facts=facts, compression=recipe["compression"])
+    return task
 
 
-def new_task(recipe: Mapping[str, Any], benchmark: Benchmark, *, seed: int) -> tuple[nn.Module, Facts]:
+def new_task(recipe: Mapping[str, Any], benchmark: Benchmark, *, seed: int) -> tuple[NetworkTask, Facts]:
     """A task with fresh weights: the same ones for the same seed, whatever is distilled later."""
     count = recipe["student"].get("anchors", {}).get("count", 4)
     facts = Facts.of(benchmark, anchors=count)
@@ -35,18 +44,20 @@ def new_task(recipe: Mapping[str, Any], benchmark: Benchmark, *, seed: int) -> t
     return make_task(recipe, facts), facts
 
 
-def restored_task(checkpoint: Mapping[str, Any], path: Path) -> nn.Module:
+def restored_task(checkpoint: Mapping[str, Any], path: Path) -> NetworkTask:
     """The task a checkpoint was written by, with its weights. Raises ValueError if they do not fit its config."""
     try:
         known = {field.name: checkpoint["facts"][field.name] for field in fields(Facts)}
-        task: nn.Module = make_task(checkpoint["config"], Facts(**known))
-        task.network.load_state_dict(checkpoint["network"])  # type: ignore[operator]
-        own = task.criterion.state_dict()  # type: ignore[operator]
+        task = make_task(checkpoint["config"], Facts(**known))
+        task.network.load_state_dict(checkpoint["network"])
+        own = task.criterion.state_dict()
         kept = {key: value for key, value in checkpoint["criterion"].items() if key in own}
         fitting = {key: value for key, value in kept.items() if own[key].shape == value.shape}
-        task.criterion.load_state_dict(fitting, strict=False)  # type: ignore[operator]
+        task.criterion.load_state_dict(fitting, strict=False)
     except (KeyError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{path} is no checkpoint of psearch, or of another version of it ({error})") from error
+        raise ValueError(
+            f"{path} is no checkpoint of psearch, or of another version of it ({error})"
+        ) from error
     return task
 
 

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from psearch.data.crop_loading import CropLoader
 from psearch.data.crops import CropBatch, training_crops
 from psearch.losses.reid import ReidCriterion
+from psearch.models.reid import ReidNetwork
 from psearch.training.build import Facts, build
+from psearch.training.task import NetworkTask
 from psearch.types import Benchmark
 
 
-class ReidTask(nn.Module):
+class ReidTask(NetworkTask):
     """A re-identification network and its criterion: crops -> named raw losses.
 
     facts: of the data. compression: the node of that group; only its backbone is used. network, criterion:
     partials of `conf/student/reid.yaml`. loading: augmentation, as `CropLoader` takes it.
     """
 
+    network: ReidNetwork
+    criterion: ReidCriterion
     provides = frozenset({"embeddings"})
 
     def __init__(
@@ -29,16 +33,14 @@ class ReidTask(nn.Module):
         *,
         facts: Facts,
         compression: Mapping[str, Any],
-        network: Callable[..., nn.Module],
+        network: Callable[..., ReidNetwork],
         criterion: Callable[..., ReidCriterion],
         loading: Mapping[str, Any],
     ) -> None:
         super().__init__()
         self.loading = dict(loading)
         self.network = network(backbone=build(compression["backbone"]))
-        size = self.network.embedding_size
-        assert isinstance(size, int)
-        self.criterion = criterion(facts.identities, size=size)
+        self.criterion = criterion(facts.identities, size=self.network.embedding_size)
         self.weights = self.criterion.weights
 
     @property
@@ -48,15 +50,10 @@ class ReidTask(nn.Module):
 
     def loader(self, benchmark: Benchmark, *, batch_size: int, seed: int, workers: int) -> CropLoader:
         """Training batches of person crops; they lie in memory, so `workers` would only be in the way."""
-        crop = self.network.crop
-        assert isinstance(crop, tuple)
-        crops = training_crops(benchmark, size=crop)
+        crops = training_crops(benchmark, size=self.network.crop)
         return CropLoader(crops, batch_size=batch_size, seed=seed, **self.loading)
 
     def forward(self, batch: CropBatch) -> dict[str, Tensor]:
-        embeddings = self.network.describe(batch.images)  # type: ignore[operator]
+        embeddings = self.network.describe(batch.images)
         losses: dict[str, Tensor] = self.criterion(embeddings, batch.ids)
         return losses
-
-    def after_step(self) -> None:
-        """Nothing to remember: its table is learnt by gradient."""

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from psearch.data.loading import SceneLoader
 from psearch.distill.distillation import Distillation
 from psearch.losses.criterion import SearchCriterion
 from psearch.losses.identity import IdentityMemory
+from psearch.models.network import Network
 from psearch.training.build import Facts, build
+from psearch.training.task import NetworkTask
 from psearch.types import Batch, Benchmark, SearchOutput
 
-PARTS = frozenset({"features", "anchors", "objectness", "anchor_deltas", "box_logits", "box_deltas", "embeddings"})
+PARTS = frozenset(
+    {"features", "anchors", "objectness", "anchor_deltas", "box_logits", "box_deltas", "embeddings"}
+)
 
 
-class SearchTask(nn.Module):
+class SearchTask(NetworkTask):
     """A student, its criterion and, beside them, an optional distillation: batch -> named raw losses.
 
     facts: of the data. compression: the node of that group (backbone, proposals, anchor_loss, regions).
@@ -25,12 +29,15 @@ class SearchTask(nn.Module):
     augmentation, as `SceneLoader` takes it.
     """
 
+    criterion: SearchCriterion
+    distillation: Distillation | None
+
     def __init__(
         self,
         *,
         facts: Facts,
         compression: Mapping[str, Any],
-        network: Callable[..., nn.Module],
+        network: Callable[..., Network],
         memory: Callable[..., IdentityMemory],
         anchors: Mapping[str, Any],
         weights: Mapping[str, float],
@@ -41,7 +48,7 @@ class SearchTask(nn.Module):
         missing = {"backbone", "proposals", "anchor_loss", "regions"} - set(compression)
         if missing:
             raise ValueError(
-                f"this compression size has no {', '.join(sorted(missing))}: it is meant for crops; choose another one"
+                f"this compression size has no {', '.join(sorted(missing))}: it is for crops; choose another one"
             )
         self.network = network(
             backbone=build(compression["backbone"]),
@@ -49,15 +56,13 @@ class SearchTask(nn.Module):
             aspects=anchors["aspects"] or [facts.aspect],
             proposals=compression["proposals"],
         )
-        size = self.network.embedding_size
-        assert isinstance(size, int)
         self.criterion = SearchCriterion(
-            memory(facts.identities, size=size),
+            memory(facts.identities, size=self.network.embedding_size),
             weights=weights,
             anchors=build(compression["anchor_loss"]),
             regions=build(compression["regions"]),
         )
-        self.distillation: Distillation | None = None
+        self.distillation = None
 
     def learn_from(self, distillation: Distillation) -> None:
         """Add a teacher's terms; the network and its state dict stay what they are."""

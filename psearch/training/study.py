@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from psearch.evaluation.evaluator import Evaluator
+from psearch.evaluation.files import write_detections
 from psearch.training.build import build
 from psearch.training.fit import fit
-from psearch.training.found import save_found
 from psearch.training.identity import job_name
 from psearch.training.measure import device_named, measure, origin, scenes_of, short, split_named
 from psearch.training.run import Run, claim
+from psearch.training.task import NetworkTask
 from psearch.training.teachers import TeacherRun, obtain
 from psearch.types import Benchmark
 
 log = logging.getLogger(__name__)
 
 OUTPUTS = Path("outputs")
+DETECTIONS = "detections.npz"
 
 
 def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
@@ -66,17 +67,25 @@ def _train(
     split = split_named(benchmark, config["evaluation"]["split"])
     loaded = teacher.load(benchmark, device) if teacher else None
 
-    def evaluate(task: nn.Module) -> dict[str, Any]:
+    def evaluate(task: NetworkTask) -> dict[str, Any]:
         evaluation, measured = measure(task, benchmark, evaluator, split, device=device)
-        save_found(claimed.directory, split, evaluation)
+        write_detections(
+            claimed.directory / DETECTIONS, split.scenes, evaluation.detections, evaluation.query_embeddings
+        )
         known = None
         if teacher is not None and loaded is not None:
-            known = {"name": teacher.name, "directory": short(teacher.directory), "fingerprint": loaded.fingerprint}
+            known = {
+                "name": teacher.name,
+                "directory": short(teacher.directory),
+                "fingerprint": loaded.fingerprint,
+            }
         return {"role": "student", "variant": dict(variant), "teacher": known} | measured | origin(config)
 
-    def validate(task: nn.Module) -> dict[str, float]:
+    def validate(task: NetworkTask) -> dict[str, float]:
         assert benchmark.val is not None
-        return evaluator(task.network, scenes_of(benchmark, benchmark.val), benchmark.val, device=device).metrics  # type: ignore[arg-type]
+        return evaluator(
+            task.network, scenes_of(benchmark, benchmark.val), benchmark.val, device=device
+        ).metrics
 
     return fit(
         claimed,

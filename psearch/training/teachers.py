@@ -20,6 +20,7 @@ from psearch.training.identity import config_hash, deciding
 from psearch.training.people import people_of
 from psearch.training.recipe import address, restored_task
 from psearch.training.run import claim
+from psearch.training.task import NetworkTask
 from psearch.types import Benchmark
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class TeacherRun:
     def directory(self) -> Path:
         return self.checkpoint.parent
 
-    def task(self) -> nn.Module:
+    def task(self) -> NetworkTask:
         """Its network and criterion as they were at the end of its training."""
         return restored_task(checkpoint.load(self.checkpoint), self.checkpoint)
 
@@ -47,8 +48,7 @@ class TeacherRun:
         """The teacher, frozen, ready to be asked about this data."""
         state = checkpoint.load(self.checkpoint)
         task = restored_task(state, self.checkpoint).to(device)
-        network, print_ = task.network, weights_print(task.network)  # type: ignore[arg-type]
-        assert isinstance(network, nn.Module)
+        network, print_ = task.network, weights_print(task.network)
 
         def people() -> People:
             return people_of(network, benchmark, directory=self.directory, teacher=print_, device=device)
@@ -58,14 +58,14 @@ class TeacherRun:
             network,
             name=self.name,
             fingerprint=print_,
-            provides=task.provides,  # type: ignore[arg-type]
-            prototypes=task.prototypes if same_people else None,  # type: ignore[arg-type]
+            provides=task.provides,
+            prototypes=task.prototypes if same_people else None,
             people=people,
         )
 
 
 def recipe_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a teacher's (or a student's) config that decides its weights, with the data it is trained on."""
+    """The part of a run's config that decides its teacher's weights, with the data it is trained on."""
     return deciding({"data": config["data"]} | {key: config["teacher"][key] for key in RECIPE})
 
 
@@ -101,7 +101,9 @@ def obtain(
     """
     if not config["teacher"]:
         terms = ", ".join(config["distill"])
-        raise ValueError(f"distill={terms} needs a teacher: add teacher=reid (or oim, …), or choose distill=none")
+        raise ValueError(
+            f"distill={terms} needs a teacher: add teacher=reid (or oim, …), or choose distill=none"
+        )
     given = config["teacher"].get("checkpoint")
     if given:
         checkpoint.load(given)

@@ -30,7 +30,9 @@ class Counting(torch.nn.Module):
 
 
 def teacher(network=None, provides=frozenset({"embeddings"}), **facts):
-    return Teacher(network or Counting(), name="toy", fingerprint="net", provides=provides, people=people, **facts)
+    return Teacher(
+        network or Counting(), name="toy", fingerprint="net", provides=provides, people=people, **facts
+    )
 
 
 @pytest.mark.parametrize("aggregate", [mean, first, medoid])
@@ -87,7 +89,9 @@ def test_unknown_switches_name_the_choices(options):
 
 def test_a_teacher_that_cannot_give_what_a_term_needs_is_refused_at_build_time():
     with pytest.raises(ValueError, match="needs embeddings from the teacher"):
-        Distillation(teacher(provides=frozenset({"objectness"})), {"identities": Identities}, student=toys.network())
+        Distillation(
+            teacher(provides=frozenset({"objectness"})), {"identities": Identities}, student=toys.network()
+        )
 
 
 def test_a_stray_node_is_no_term():

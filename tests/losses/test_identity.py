@@ -39,7 +39,9 @@ def test_loss_is_cross_entropy_over_table_and_queue_of_labelled_people_only():
     memory = IdentityMemory(4, size=8, queue=3, temperature=0.1)
     memory.remember(embeddings(9), torch.tensor([0, 1, 2, 3, -1, -1, 0, 1, -1]))
     rows, ids = embeddings(3, seed=5), torch.tensor([2, -1, 0])
-    expected = cross_entropy(rows[[0, 2]] @ torch.cat([memory.table, memory.waiting]).T / 0.1, torch.tensor([2, 0]))
+    expected = cross_entropy(
+        rows[[0, 2]] @ torch.cat([memory.table, memory.waiting]).T / 0.1, torch.tensor([2, 0])
+    )
     torch.testing.assert_close(memory(rows, ids), expected)
 
 

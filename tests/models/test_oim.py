@@ -61,7 +61,9 @@ def test_no_box_at_all_is_no_error():
     assert output.embeddings.shape == (0, network.embedding_size)
 
 
-@pytest.mark.parametrize("depth, width, channels", [(18, 1.0, 256), (18, 0.5, 128), (34, 1.0, 256), (50, 1.0, 1024)])
+@pytest.mark.parametrize(
+    "depth, width, channels", [(18, 1.0, 256), (18, 0.5, 128), (34, 1.0, 256), (50, 1.0, 1024)]
+)
 def test_resnets_publish_their_true_taps(depth, width, channels):
     backbone = ResNetC4(depth=depth, width=width).eval()
     with torch.inference_mode():

@@ -1,0 +1,27 @@
+"""What every network of this house is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from psearch.types import Pick, SearchOutput, Tap
+
+
+class Network(nn.Module):
+    """Images (b, 3, h, w), normalised, and a `pick` that decides which boxes are described -> `SearchOutput`.
+
+    embedding_size: length of an identity embedding. detects: it proposes boxes of its own.
+    """
+
+    embedding_size: int
+    detects: bool = True
+
+    @property
+    def taps(self) -> Mapping[str, Tap]:
+        """Feature maps of the scene that it publishes, by name."""
+        return {}
+
+    def forward(self, images: Tensor, pick: Pick) -> SearchOutput:
+        raise TypeError(f"{type(self).__name__} does not say what it computes")

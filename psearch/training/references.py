@@ -1,0 +1,150 @@
+"""What a study's students are measured against: their teachers, by the study's own protocol, and for a
+teacher that cannot detect the two-step system of the best detector at hand with the teacher's embeddings."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from psearch.evaluation.evaluator import Evaluator
+from psearch.evaluation.files import read_detections
+from psearch.training.build import build
+from psearch.training.files import replace_json
+from psearch.training.measure import measure, origin, protocol_of, scenes_of, split_named
+from psearch.training.task import NetworkTask
+from psearch.training.teachers import TeacherRun, weights_print
+from psearch.types import Benchmark, Split
+
+log = logging.getLogger(__name__)
+
+DETECTIONS = "detections.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Student:
+    """A finished run of a study."""
+
+    directory: Path
+    config: Mapping[str, Any]
+    results: Mapping[str, Any]
+
+
+def students(study: Path) -> list[Student]:
+    """All finished students of a study; others are the report's to list."""
+    found = []
+    for path in sorted(study.glob("*/results.json")):
+        try:
+            results = json.loads(path.read_text())
+            config = yaml.safe_load((path.parent / "config.yaml").read_text())
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+        if results.get("status") == "ok" and results.get("role") == "student":
+            found.append(Student(path.parent, config, results))
+    return found
+
+
+def make_references(
+    study: Path, benchmark: Benchmark, members: list[Student], *, device: torch.device
+) -> None:
+    """Write a run directory into the study for each of its teachers and, where needed, its two-step system.
+
+    What is there already is kept as long as it was made from the same data, protocol and detector.
+    """
+    taught = {m.results["teacher"]["directory"]: m for m in members if m.results.get("teacher")}
+    for directory, member in taught.items():
+        known = member.results["teacher"]
+        checkpoint = member.config["teacher"].get("checkpoint") or Path(directory) / "last.pt"
+        run = TeacherRun(known["name"], Path(checkpoint))
+        _Reference(study, benchmark, members, member, run, device).make()
+
+
+class _Reference:
+    """One teacher as a row, or two, of the comparison."""
+
+    def __init__(
+        self,
+        study: Path,
+        benchmark: Benchmark,
+        members: list[Student],
+        member: Student,
+        teacher: TeacherRun,
+        device: torch.device,
+    ) -> None:
+        self.study, self.benchmark, self.members = study, benchmark, members
+        self.member, self.teacher, self.device = member, teacher, device
+        self.split: Split = split_named(benchmark, member.config["evaluation"]["split"])
+        self.evaluator: Evaluator = build(member.config["evaluation"]["evaluator"])
+        self.recipe = member.config["teacher"]
+
+    def make(self) -> None:
+        task = self.teacher.task()
+        self._keep("teacher", self.teacher.directory.name, task, None)
+        if not task.network.detects:
+            same = [m for m in self.members if m.config["evaluation"] == self.member.config["evaluation"]]
+            best = max(same, key=lambda m: m.results["metrics"].get("detection_AP", 0.0))
+            self._keep("two_step", f"two-step-{self.teacher.directory.name}", task, best)
+
+    def _keep(self, role: str, name: str, task: NetworkTask, detector: Student | None) -> None:
+        place, made_from = self.study / name, self._source(task, detector)
+        if _made_from(place) == made_from:
+            return
+        log.info("evaluating the %s %s", role.replace("_", "-"), self.teacher.name)
+        results = self._two_step(task, detector) if detector else self._teacher(task)
+        self._write(place, results | {"status": "ok", "role": role, "made_from": made_from})
+
+    def _source(self, task: NetworkTask, detector: Student | None) -> dict[str, Any]:
+        return {
+            "teacher": weights_print(task.network),
+            "data": self.benchmark.fingerprint,
+            "evaluation": self.member.config["evaluation"],
+            "detector": detector.directory.name if detector else None,
+        }
+
+    def _teacher(self, task: NetworkTask) -> dict[str, Any]:
+        _, measured = measure(
+            task.to(self.device), self.benchmark, self.evaluator, self.split, device=self.device
+        )
+        words = {"student": self.teacher.name, "compression": "", "teacher": "none", "distill": "none"}
+        return {"variant": words | self._rest(), "teacher": None} | measured | origin(self.recipe)
+
+    def _two_step(self, task: NetworkTask, best: Student) -> dict[str, Any]:
+        found, _ = read_detections(
+            best.directory / DETECTIONS, self.split.scenes, queries=len(self.split.queries)
+        )
+        network = task.to(self.device).network
+        loader = scenes_of(self.benchmark, self.split)
+        evaluation = self.evaluator.two_step(network, loader, self.split, found, device=self.device)
+        upper = json.loads((self.study / self.teacher.directory.name / "results.json").read_text())["metrics"]
+        words = {key: best.results["variant"][key] for key in ("student", "compression", "distill")}
+        return {
+            "variant": words | {"teacher": self.teacher.name} | self._rest(),
+            "protocol": protocol_of(self.benchmark, evaluation),
+            "metrics": evaluation.metrics | {key: upper[key] for key in ("gt_mAP", "gt_top1")},
+            "per_query": evaluation.per_query,
+            "teacher": self.member.results["teacher"],
+        } | origin(self.recipe)
+
+    def _rest(self) -> dict[str, Any]:
+        return {"seed": self.recipe.get("seed", 0), "data": self.benchmark.name, "overrides": []}
+
+    def _write(self, place: Path, results: dict[str, Any]) -> None:
+        place.mkdir(parents=True, exist_ok=True)
+        own = self.teacher.directory / "config.yaml"
+        if own.exists():
+            shutil.copyfile(own, place / "config.yaml")
+        replace_json(place / "results.json", results)
+
+
+def _made_from(place: Path) -> Any:
+    try:
+        return json.loads((place / "results.json").read_text()).get("made_from")
+    except (OSError, ValueError):
+        return None
