@@ -17,16 +17,10 @@ from psearch.training.build import Facts, build
 from psearch.training.task import NetworkTask
 from psearch.types import Benchmark
 
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 PACKAGE = Path(__file__).parents[1]
-CODE = (
-    "boxes.py",
-    "models",
-    "losses",
-    "data",
-    "training/trainer.py",
-    "training/search.py",
-    "training/reid.py",
-)
+TRAINING = ("trainer", "fitting", "descent", "window", "schedules", "search", "reid")
+CODE = ("boxes.py", "models", "losses", "data", *(f"training/{name}.py" for name in TRAINING))
 """The files whose code decides the weights that a recipe ends with."""
 
 
@@ -75,10 +69,8 @@ def code_digest() -> str:
 def _meaning(source: str) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            if isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
-                body[:1] = []
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body[:1] = []
     return ast.dump(tree)
 
 

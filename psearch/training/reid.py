@@ -26,7 +26,6 @@ class ReidTask(NetworkTask):
 
     network: ReidNetwork
     criterion: ReidCriterion
-    provides = frozenset({"embeddings"})
 
     def __init__(
         self,
@@ -41,7 +40,16 @@ class ReidTask(NetworkTask):
         self.loading = dict(loading)
         self.network = network(backbone=build(compression["backbone"]))
         self.criterion = criterion(facts.identities, size=self.network.embedding_size)
-        self.weights = self.criterion.weights
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Loss name -> weight in the sum."""
+        return self.criterion.weights
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """It says who, and nothing else."""
+        return frozenset({"embeddings"})
 
     @property
     def prototypes(self) -> Tensor:

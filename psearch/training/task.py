@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -15,17 +16,28 @@ from psearch.types import Benchmark
 class NetworkTask(nn.Module):
     """batch -> named raw losses; see `contract.Task` for what the trainer asks of it.
 
-    network: what is kept in the end. criterion: its losses and their state. provides: the parts of its
-    output it is trained for, should it become a teacher. prototypes: its own table of identities (n, d) or None.
+    network: what is kept in the end. criterion: its losses and their state.
     """
 
     network: Network
     criterion: nn.Module
-    provides: frozenset[str]
-    prototypes: Tensor | None
-    weights: Mapping[str, float]
 
-    def forward(self, batch: object) -> dict[str, Tensor]:
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Loss name -> weight in the sum."""
+        raise TypeError(f"{type(self).__name__} weighs no losses")
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """Fields of `SearchOutput` it is trained to fill, should it become a teacher."""
+        return frozenset()
+
+    @property
+    def prototypes(self) -> Tensor | None:
+        """Its own table of identities (n, d), if it has one."""
+        return None
+
+    def forward(self, batch: Any) -> dict[str, Tensor]:
         raise TypeError(f"{type(self).__name__} defines no losses")
 
     def after_step(self) -> None:

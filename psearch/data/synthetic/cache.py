@@ -6,15 +6,14 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
+from loky import ProcessPoolExecutor
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
@@ -63,7 +62,7 @@ def render_split(recipe: Recipe, plan: Plan, workers: int = 1) -> Iterator[Rende
     if workers < 2:
         yield from map(draw, range(plan.scenes), casts)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers) as pool:
         yield from pool.map(draw, range(plan.scenes), casts, chunksize=8)
 
 
