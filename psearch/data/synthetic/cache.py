@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from filelock import FileLock
@@ -148,7 +149,7 @@ def load_split(folder: Path, recipe: Recipe, plan: Plan) -> tuple[list[Scene], l
             scenes, visible = annotated(plan, recipe, dict(file))
         pixels = Pixels(folder / f"{plan.name}.npy")
         pixels(plan.scenes - 1)
-    except Exception as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ValueError(
             f"The rendered data in {folder} is damaged ({error}): delete that folder."
         ) from error
