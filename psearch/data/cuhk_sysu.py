@@ -83,7 +83,8 @@ def _parse(files: Layout, variable: str, *, whole_pool: bool) -> Parsed:
     training = name_people(boxes, training_people(files.train), files.train)
     wanted = ([(s.picture, s.box), *s.appearances] for s in searches(files.smallest, "TestG50"))
     testing = name_people(boxes, wanted, files.smallest)
-    rest = [name for name in boxes if name not in set(pool)]
+    in_pool = set(pool)
+    rest = [name for name in boxes if name not in in_pool]
     sizes = picture_sizes(files.pictures, [*rest, *pool])
     train = [_scene(*each, training) for each in zip(rest, sizes, strict=False)]
     test = [_scene(*each, testing) for each in zip(pool, sizes[len(rest) :], strict=True)]

@@ -93,15 +93,16 @@ def _targets(scene: Scene, scale: float, flip: bool, width: int) -> tuple[Tensor
 
 def _stack(pictures: Sequence[np.ndarray], flips: Sequence[bool]) -> Tensor:
     """Normalised and zero-padded (b, 3, h, w)."""
-    gain, offset = (constant.numpy() for constant in normalisation())
+    gain, offset = normalisation()
     height, width = (
         -(-max(picture.shape[side] for picture in pictures) // MULTIPLE) * MULTIPLE for side in (0, 1)
     )
-    images = np.zeros((len(pictures), height, width * 3), np.float32)
+    images = torch.zeros(len(pictures), height, width * 3)
     for image, picture, flip in zip(images, pictures, flips, strict=True):
         h, w = picture.shape[:2]
+        pixels = torch.from_numpy(picture.copy())  # a cached picture may be read-only, which torch dislikes
+        if flip:
+            pixels = pixels.flip(1)
         # Whole rows at once: a last dimension of 3 would keep the processor from vectorising.
-        pixels = (picture[:, ::-1] if flip else picture).reshape(h, w * 3)
-        row = np.multiply(pixels, np.tile(gain, w), out=image[:h, : w * 3])
-        row += np.tile(offset, w)
-    return rearrange(torch.from_numpy(images), "b h (w c) -> b c h w", c=3)
+        image[:h, : w * 3].copy_(pixels.view(h, w * 3)).mul_(gain.repeat(w)).add_(offset.repeat(w))
+    return rearrange(images, "b h (w c) -> b c h w", c=3)
