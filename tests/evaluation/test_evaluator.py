@@ -13,6 +13,7 @@ from psearch.boxes import encode
 from psearch.evaluation import postprocess
 from psearch.evaluation.describe import describe
 from psearch.evaluation.evaluator import Evaluator
+from psearch.evaluation.galleries import cut
 from psearch.types import UNLABELLED, Batch, Detections, Pick, Query, Scene, SearchOutput, Split
 
 HEIGHT, WIDTH = 40, 60
@@ -185,3 +186,18 @@ def test_postprocessing_decodes_clips_thresholds_suppresses_and_returns_to_origi
         output(boxes, anchors, [0.9, 0.8, 0.05, 0.7]), batch, score=0.1, nms=0.4, limit=1
     )
     assert len(first.boxes) == 1
+
+
+def test_the_other_protocol_and_further_galleries_stand_beside_the_result():
+    own = [Query(q.scene, q.box, q.identity, np.append(q.gallery, q.scene)) for q in QUERIES]
+    evaluation = Evaluator(also=("legacy", "strict"))(
+        Painted(), loader(), Split("test", SCENES, picture, own), galleries={"one": cut(SCENES, own[:1], 3)}
+    )
+    assert set(evaluation.searches) == {"legacy", "one"}
+    assert evaluation.searches["one"]["queries"] == 1 and evaluation.searches["legacy"]["mAP"] == 1.0
+    assert evaluation.intervals == {"mAP": [1.0, 1.0], "top1": [1.0, 1.0]}
+
+
+def test_thresholds_in_the_wrong_order_are_refused():
+    with pytest.raises(ValueError, match="low=0.6, score=0.5"):
+        Evaluator(score=0.5, low=0.6)
