@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from psearch.boxes import encode
 from psearch.evaluation import postprocess
+from psearch.evaluation.context import ContextMatching
 from psearch.evaluation.describe import describe
 from psearch.evaluation.evaluator import Evaluator
 from psearch.evaluation.galleries import cut
@@ -201,3 +202,12 @@ def test_the_other_protocol_and_further_galleries_stand_beside_the_result():
 def test_thresholds_in_the_wrong_order_are_refused():
     with pytest.raises(ValueError, match="low=0.6, score=0.5"):
         Evaluator(score=0.5, low=0.6)
+
+
+def test_detections_from_elsewhere_are_measured_alike_but_their_suppression_is_unknown():
+    rerank = ContextMatching(k1=1, k2=2)
+    evaluation = Evaluator(rerank=rerank)(Painted(), loader(), SPLIT)
+    again = Evaluator(rerank=rerank).measure(SPLIT, evaluation.detections, evaluation.query_embeddings)
+    assert {**again.metrics, "gt_mAP": 1.0, "gt_top1": 1.0} == evaluation.metrics
+    assert evaluation.protocol["nms"] == 0.4 and again.protocol["nms"] is None
+    assert again.protocol["rerank"] == "ContextMatching(k1=1, k2=2, overlap=0.5)"
