@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
@@ -10,6 +12,7 @@ from psearch.evaluation.pool import Pool
 from psearch.types import Query
 
 
+@dataclass(frozen=True, kw_only=True)
 class ContextMatching:
     """Revises similarities by matching the people of the query's scene with those of a gallery scene.
 
@@ -21,10 +24,13 @@ class ContextMatching:
     scene with a larger IoU is the query itself, not its company.
     """
 
-    def __init__(self, *, k1: int = 10, k2: int = 3, overlap: float = 0.5) -> None:
-        if k1 < 1 or k2 < 1:
-            raise ValueError(f"context matching needs k1 >= 1 and k2 >= 1, not k1={k1}, k2={k2}")
-        self.k1, self.k2, self.overlap = k1, k2, overlap
+    k1: int = 10
+    k2: int = 3
+    overlap: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.k1 < 1 or self.k2 < 1:
+            raise ValueError(f"context matching needs k1 >= 1 and k2 >= 1, not k1={self.k1}, k2={self.k2}")
 
     def __call__(
         self, similarities: np.ndarray, candidates: Integers, query: Query, embedding: np.ndarray, pool: Pool

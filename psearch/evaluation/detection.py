@@ -84,7 +84,7 @@ def found(scenes: Sequence[Scene], detections: Sequence[Detections]) -> tuple[St
 
 def _first_best(values: Floats, groups: Integers) -> Flags:
     """Marks, in each group, the first of its largest values."""
-    order = np.lexsort((np.arange(len(values)), -values, groups))
+    order = np.lexsort((-values, groups))
     first = np.ones(len(values), dtype=bool)
     first[1:] = groups[order][1:] != groups[order][:-1]
     best = np.zeros(len(values), dtype=bool)
@@ -96,9 +96,10 @@ def _mutual_best(boxes: Stacked, people: Stacked, overlap: float) -> Flags:
     """Which boxes (n,) and a person are each other's best overlap, at least `overlap`."""
     box, person = pairs(boxes, people)
     values = iou(boxes.boxes[box], people.boxes[person])
-    mutual = (values >= overlap) & _first_best(values, box) & _first_best(values, person)
+    enough = values >= overlap
+    box, person, values = box[enough], person[enough], values[enough]
     right = np.zeros(len(boxes.boxes), dtype=bool)
-    right[box[mutual]] = True
+    right[box[_first_best(values, box) & _first_best(values, person)]] = True
     return right
 
 

@@ -107,8 +107,9 @@ class Evaluator:
         galleries: Mapping[str, Sequence[Query]] | None = None,
         device: torch.device | str = "cpu",
     ) -> Evaluation:
-        """All metrics of detections that are there already, without a network: no `gt_*`."""
-        return self._measure(split, detections, query_embeddings, galleries, {}, device)
+        """All metrics of detections that are there already: no `gt_*`, and `nms` is not known."""
+        measured = self._measure(split, detections, query_embeddings, galleries, {}, device)
+        return replace(measured, protocol={**measured.protocol, "nms": None, "limit": None})
 
     def two_step(
         self,
@@ -182,6 +183,7 @@ class Evaluator:
                 "low": self.low,
                 "nms": self.nms,
                 "limit": self.limit,
+                "rerank": None if self.rerank is None else repr(self.rerank),
                 **search_counts(result),
             },
             per_query=per_query(result),

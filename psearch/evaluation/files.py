@@ -124,7 +124,7 @@ def _check_values(arrays: Mapping[str, np.ndarray], scenes: Sequence[Scene], pla
         "boxes are NaN or infinite": ~np.isfinite(boxes).all(axis=1),
         "embeddings are NaN or infinite": ~np.isfinite(arrays["embeddings"]).all(axis=1),
         "scores are not probabilities in 0…1": ~((scores >= 0) & (scores <= 1)),
-        "boxes have no area (they are x1, y1, x2, y2)": (boxes[:, 2:] <= boxes[:, :2]).any(axis=1),
+        "boxes end before they begin (give x1, y1, x2, y2)": (boxes[:, 2:] < boxes[:, :2]).any(axis=1),
     }
     for what, rows in wrong.items():
         if rows.any():

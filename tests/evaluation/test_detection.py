@@ -69,6 +69,8 @@ def test_the_threshold_keeps_equal_scores():
 
 
 def test_a_split_without_people_cannot_be_measured():
+    with pytest.raises(ValueError, match="one per scene"):
+        evaluate_detection([], [Detections(boxes(), scores(), np.zeros((0, 2), np.float32))])
     with pytest.raises(ValueError, match="no person"):
         match([boxes()], [boxes()], [boxes(PERSON)], [scores(0.9)])
 

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from psearch.boxes import encode
 from psearch.evaluation import postprocess
+from psearch.evaluation.context import ContextMatching
 from psearch.evaluation.describe import describe
 from psearch.evaluation.evaluator import Evaluator
+from psearch.evaluation.galleries import cut
 from psearch.types import UNLABELLED, Batch, Detections, Pick, Query, Scene, SearchOutput, Split
 
 HEIGHT, WIDTH = 40, 60
@@ -185,3 +187,27 @@ def test_postprocessing_decodes_clips_thresholds_suppresses_and_returns_to_origi
         output(boxes, anchors, [0.9, 0.8, 0.05, 0.7]), batch, score=0.1, nms=0.4, limit=1
     )
     assert len(first.boxes) == 1
+
+
+def test_the_other_protocol_and_further_galleries_stand_beside_the_result():
+    own = [Query(q.scene, q.box, q.identity, np.append(q.gallery, q.scene)) for q in QUERIES]
+    evaluation = Evaluator(also=("legacy", "strict"))(
+        Painted(), loader(), Split("test", SCENES, picture, own), galleries={"one": cut(SCENES, own[:1], 3)}
+    )
+    assert set(evaluation.searches) == {"legacy", "one"}
+    assert evaluation.searches["one"]["queries"] == 1 and evaluation.searches["legacy"]["mAP"] == 1.0
+    assert evaluation.intervals == {"mAP": [1.0, 1.0], "top1": [1.0, 1.0]}
+
+
+def test_thresholds_in_the_wrong_order_are_refused():
+    with pytest.raises(ValueError, match="low=0.6, score=0.5"):
+        Evaluator(score=0.5, low=0.6)
+
+
+def test_detections_from_elsewhere_are_measured_alike_but_their_suppression_is_unknown():
+    rerank = ContextMatching(k1=1, k2=2)
+    evaluation = Evaluator(rerank=rerank)(Painted(), loader(), SPLIT)
+    again = Evaluator(rerank=rerank).measure(SPLIT, evaluation.detections, evaluation.query_embeddings)
+    assert {**again.metrics, "gt_mAP": 1.0, "gt_top1": 1.0} == evaluation.metrics
+    assert evaluation.protocol["nms"] == 0.4 and again.protocol["nms"] is None
+    assert again.protocol["rerank"] == "ContextMatching(k1=1, k2=2, overlap=0.5)"

@@ -138,6 +138,10 @@ def test_bad_input_is_named():
         one(scenes, detections, Query(0, query.box, 1, np.array([1, 9])))
     with pytest.raises(ValueError, match="as those of queries"):
         one(scenes, detections, query, vector=(1.0, 0.0, 0.0))
+    with pytest.raises(ValueError, match="no query"):
+        search(scenes, detections, [], np.zeros((0, 2), np.float32))
+    with pytest.raises(ValueError, match=r"shape \(2, 2\), expected one row for each of 1"):
+        search(scenes, detections, [query], np.array([ANN, BOB], np.float32))
     with pytest.raises(ValueError, match="one per scene"):
         one(scenes, detections[:2], query)
 
