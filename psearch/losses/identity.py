@@ -50,7 +50,7 @@ class IdentityMemory(nn.Module):
         if table.shape != self.table.shape:
             raise ValueError(
                 f"the adopted table is {tuple(table.shape)}, the student's is {tuple(self.table.shape)} "
-                "(identities, embedding): use the same data, and student.network.embedding equal to the teacher's"
+                "(identities, embedding): use the same data, and the teacher's student.network.embedding"
             )
         self.table.copy_(table)
         self.frozen, self.pull = frozen, pull

@@ -31,7 +31,7 @@ class RegionHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, regions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Region maps (N, c, h, w) -> box logits (N, 2), box deltas (N, 4), embeddings (N, d), unit length."""
+        """Region maps (N, c, h, w) -> box logits (N, 2), box deltas (N, 4), embeddings (N, d)."""
         flat = regions.flatten(1) if self.keep_layout else regions.mean(dim=(2, 3))
         rows = rearrange(regions, "n c (s h) w -> n s c h w", s=self.strips).mean(dim=(3, 4))
         embeddings = self.embedding(rearrange(rows, "n s c -> n (s c)"))

@@ -28,7 +28,7 @@ def compare_studies(studies: Sequence[Path], directory: Path | None = None, *, d
     """Compare all runs of the studies and write the report; returns the table and where the report lies.
 
     directory: of the report; by default the (first) study's own. Works with what is there: failed and missing
-    runs are listed. Raises ValueError if a study does not exist or its runs were measured by unlike protocols.
+    runs are listed. ValueError if a study does not exist or its runs were measured by unlike protocols.
     """
     for study in studies:
         if not study.is_dir():

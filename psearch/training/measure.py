@@ -59,7 +59,7 @@ def origin(config: Mapping[str, Any]) -> dict[str, Any]:
 def measure(
     task: NetworkTask, benchmark: Benchmark, evaluator: Evaluator, split: Split, *, device: torch.device
 ) -> tuple[Evaluation, dict[str, Any]]:
-    """Evaluate a task's network on a split -> the evaluation, and the part of `results.json` that it fills."""
+    """Evaluate a task's network on a split -> the evaluation, and its part of `results.json`."""
     network = task.network
     evaluation = evaluator(network, scenes_of(benchmark, split), split, device=device)
     return evaluation, {
@@ -83,7 +83,7 @@ def device_named(name: str) -> torch.device:
 
 
 def short(directory: Path) -> str:
-    """A directory as a record stores it: relative where it can be, so that no record names a machine's paths."""
+    """A directory as a record stores it: relative where it can be: no record names a machine's paths."""
     try:
         return str(directory.resolve().relative_to(Path.cwd()))
     except ValueError:

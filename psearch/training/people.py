@@ -76,7 +76,7 @@ def people_of(
         raise ValueError(f"{path} is damaged ({error}): remove it, it will be made again") from error
     if (people.benchmark, people.teacher) != (benchmark.fingerprint, teacher):
         raise ValueError(
-            f"{path} was made by network {people.teacher} from data {people.benchmark}, not by {teacher} from "
-            f"{benchmark.fingerprint}: remove it, it will be made again"
+            f"{path} was made by network {people.teacher} from data {people.benchmark}, not by {teacher} "
+            f"from {benchmark.fingerprint}: remove it, it will be made again"
         )
     return people

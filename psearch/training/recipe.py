@@ -39,7 +39,7 @@ def new_task(recipe: Mapping[str, Any], benchmark: Benchmark, *, seed: int) -> t
 
 
 def restored_task(checkpoint: Mapping[str, Any], path: Path) -> NetworkTask:
-    """The task a checkpoint was written by, with its weights. Raises ValueError if they do not fit its config."""
+    """The task a checkpoint was written by, with its weights. ValueError if they do not fit its config."""
     try:
         known = {field.name: checkpoint["facts"][field.name] for field in fields(Facts)}
         task = make_task(checkpoint["config"], Facts(**known))

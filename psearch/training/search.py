@@ -25,8 +25,8 @@ class SearchTask(NetworkTask):
     """A student, its criterion and, beside them, an optional distillation: batch -> named raw losses.
 
     facts: of the data. compression: the node of that group (backbone, proposals, anchor_loss, regions).
-    network, memory: partials of `conf/student`. anchors: {count, sizes, aspects}. weights: of the losses. loading:
-    augmentation, as `SceneLoader` takes it.
+    network, memory: partials of `conf/student`. anchors: {count, sizes, aspects}. weights: of the losses.
+    loading: augmentation, as `SceneLoader` takes it.
     """
 
     criterion: SearchCriterion
@@ -48,7 +48,7 @@ class SearchTask(NetworkTask):
         missing = {"backbone", "proposals", "anchor_loss", "regions"} - set(compression)
         if missing:
             raise ValueError(
-                f"this compression size has no {', '.join(sorted(missing))}: it is for crops; choose another one"
+                f"this compression size has no {', '.join(sorted(missing))}: it is for crops, choose another"
             )
         self.network = network(
             backbone=build(compression["backbone"]),

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from psearch.tracking.jsonl import JsonLines
@@ -309,7 +309,8 @@ def test_one_cycle_peaks_where_asked_and_ends_at_nothing() -> None:
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_builds_and_trains(tmp_path: Path, path: Path) -> None:
-    trainer = instantiate(OmegaConf.load(path), epochs=1, workers=0)
+    with initialize_config_dir(str(CONF.parent), version_base="1.3"):
+        trainer = instantiate(compose(f"trainer/{path.stem}").trainer, epochs=1, workers=0)
     task = ToyTask()
     before = [parameter.detach().clone() for parameter in task.parameters()]
     fit(tmp_path, task, trainer=trainer)
