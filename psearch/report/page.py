@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from psearch.report.cells import NOTE, amount, footnotes, is_best, percent
+from psearch.report.cells import NOTE, amount, footnotes, is_best
 from psearch.report.commands import command
 from psearch.report.comparison import Comparison
 from psearch.report.headline import featured, headline
@@ -35,7 +35,7 @@ def render_page(title: str, comparison: Comparison, data: Mapping[str, Any]) -> 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"percent": percent, "amount": amount, "command": command, "is_best": is_best}
+    environment.globals |= {"amount": amount, "command": command, "is_best": is_best}
     return environment.get_template("page.html").render(
         title=title,
         comparison=comparison,

@@ -59,6 +59,7 @@ def draw_bars(comparison: Comparison, modes: dict[str, Style]) -> Figure | None:
     _draw_references(axes, comparison)
     axes.set_xticks(places, [_short(row) for row in rows], rotation=30, ha="right", fontsize=8)
     axes.set_ylabel("search mAP, %")
+    axes.set_xlim(-0.7, places[-1] + 0.7)
     axes.grid(axis="x", visible=False)
     _legend(axes, {row.mode: modes[row.mode] for row in rows})
     return figure

@@ -75,33 +75,33 @@ class FakeStreet:
         draw.rectangle((x1 + 9, y1 + 1.8 * third, x2 - 9, y2), fill=colours[1])
         draw.ellipse((middle - head, y1, middle + head, y1 + 2 * head), fill=(222, 184, 150))
 
-    def searches(self, *, skill: float, seed: int) -> list[RankedSearch]:
-        """All searches; `skill` is what the right person's similarity gains over the others'."""
+    def searches(self, *, skill: float, seed: int) -> tuple[list[RankedSearch], list[float]]:
+        """All searches with their 12 best answers, and the AP of each; `skill` is what the right person's
+        similarity gains over the others'."""
         generator = np.random.default_rng(seed)
-        return [self._search(query, skill, generator) for query in range(QUERIES)]
+        answers = [self._search(query, skill, generator) for query in range(QUERIES)]
+        return [search for search, _ in answers], [ap for _, ap in answers]
 
-    def _search(self, query: int, skill: float, generator: np.random.Generator) -> RankedSearch:
-        scene, person = query % len(self.scenes), query % 4
-        results = []
-        for other in range(len(self.scenes)):
-            for box, identity in zip(self.scenes[other].boxes, self.scenes[other].ids, strict=True):
-                right = bool(identity == self.scenes[scene].ids[person])
-                similarity = float(generator.normal(0.3, 0.15) + skill * right)
-                results.append(Result(other, to_box(box), similarity, right))
-        ranked = sorted((r for r in results if r.scene != scene), key=lambda result: -result.similarity)
-        return RankedSearch(query, scene, to_box(self.scenes[scene].boxes[person]), tuple(ranked))
+    def _search(self, query: int, skill: float, generator: np.random.Generator) -> tuple[RankedSearch, float]:
+        asked, person = query % len(self.scenes), query % 4
+        scenes = np.repeat(np.arange(len(self.scenes)), 4)
+        people = np.tile(np.arange(4), len(self.scenes))
+        right = np.concatenate([scene.ids for scene in self.scenes]) == self.scenes[asked].ids[person]
+        similarity = generator.normal(0.3, 0.15, len(right)) + skill * right
+        order = np.argsort(-similarity)
+        order = order[scenes[order] != asked]
+        hits = right[order]
+        precision = hits.cumsum() / np.arange(1, len(hits) + 1)
+        results = tuple(
+            Result(int(scenes[i]), self._box(scenes[i], people[i]), float(similarity[i]), bool(right[i]))
+            for i in order[:12]
+        )
+        search = RankedSearch(query, asked, self._box(asked, person), results)
+        return search, float(precision[hits].mean()) if hits.any() else 0.0
 
-
-def to_box(values: np.ndarray) -> Box:
-    x1, y1, x2, y2 = map(float, values)
-    return x1, y1, x2, y2
-
-
-def average_precision(search: RankedSearch) -> float:
-    """Mean of the precisions at the right answers."""
-    right = np.array([result.correct for result in search.ranked])
-    precision = right.cumsum() / np.arange(1, len(right) + 1)
-    return float(precision[right].mean()) if right.any() else 0.0
+    def _box(self, scene: int, person: int) -> Box:
+        x1, y1, x2, y2 = map(float, self.scenes[scene].boxes[person])
+        return x1, y1, x2, y2
 
 
 def fake_results(
@@ -204,6 +204,7 @@ def fake_study(
     distills: Iterable[str] = ("none", "identities"),
     compressions: Iterable[str] = ("tiny",),
     failed: int = 1,
+    steps: int = 300,
 ) -> FakeStudy:
     """`root/outputs/fake` with one run per combination, a re-ID teacher beside it and a two-step row."""
     teacher = root / "outputs" / "teachers" / "reid-0a1b2c"
@@ -216,20 +217,41 @@ def fake_study(
                             teacher_directory=str(teacher), metrics={"gt_mAP": 0.78})  # fmt: skip
     write_run(study.directory / "two_step-reid", two_step)
     for compression, distill, seed in product(compressions, distills, seeds):
-        _write_student(study, teacher, compression, distill, seed)
+        _write_student(study, teacher, compression, distill, seed, steps)
     for number in range(failed):
         name = f"oim-tiny-reid-features-seed{number}-ffffff"
         write_failed(study.directory / name, "ValueError: the loss 'features' is not finite at step 40")
     return study
 
 
-def _write_student(study: FakeStudy, teacher: Path, compression: str, distill: str, seed: int) -> None:
+NASTY = "</script><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
+
+
+def nasty_study(root: Path) -> Path:
+    """A study in which every name, override, config key, metric and error tries to break out of the page."""
+    study = root / f"study {NASTY.replace('/', '')}"
+    for number, distill in enumerate(["none", NASTY]):
+        results = fake_results(
+            mAP=0.1 + 0.1 * number, student=NASTY, distill=distill, teacher=NASTY,
+            overrides=[f"note={NASTY}"], protocol={"dataset": NASTY}, per_query=[0.1 * number] * 3,
+        )  # fmt: skip
+        config = {"seed": 1, "x": {NASTY: NASTY, "constructor": number}}
+        run = write_run(study / f"run{number}{NASTY.replace('/', '')}", results, config=config)
+        write_curves(run, level=0.2, seed=number, steps=40)
+        with (run / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps({"step": 1, NASTY: 1.0, "__proto__": 2.0}) + "\n")
+    write_failed(study / "broken", f"ValueError: {NASTY}")
+    return study
+
+
+def _write_student(
+    study: FakeStudy, teacher: Path, compression: str, distill: str, seed: int, steps: int
+) -> None:
     taught = distill != "none"
     name = f"oim-{compression}-{'reid' if taught else 'none'}-{distill}-seed{seed}-{seed:06x}"
     draw = crc32(name.encode())
     size = 0.03 * np.log10(SIZES.get(compression, 1) / 0.4)
-    searches = study.street.searches(skill=SKILLS.get(distill, 0.15) + size, seed=draw)
-    per_query = [average_precision(search) for search in searches]
+    searches, per_query = study.street.searches(skill=SKILLS.get(distill, 0.15) + size, seed=draw)
     level = float(np.mean(per_query))
     results = fake_results(
         mAP=level, seed=seed, compression=compression, teacher="reid" if taught else "none", distill=distill,
@@ -238,7 +260,7 @@ def _write_student(study: FakeStudy, teacher: Path, compression: str, distill: s
         metrics={"gt_mAP": level * 1.5, "detection_AP": 0.7 + draw % 89 / 999},
     )  # fmt: skip
     directory = write_run(study.directory / name, results, config=_config("oim", compression, distill, seed))
-    write_curves(directory, level=level, seed=draw)
+    write_curves(directory, level=level, seed=draw, steps=steps)
     _write_detections(directory, study.street, np.random.default_rng(draw))
     study.searches[name] = searches
 
