@@ -14,8 +14,8 @@ from psearch.report.cells import NOTE, amount, footnotes, is_best
 from psearch.report.commands import command
 from psearch.report.comparison import Comparison
 from psearch.report.headline import featured, headline
+from psearch.report.measures import COSTS, METRICS
 from psearch.report.palette import styles
-from psearch.report.row import COSTS, METRICS
 
 ASSETS = Path(__file__).with_name("assets")
 SCRIPTS = ("dom", "chart", "table", "frontier", "bars", "curves", "searches", "difference", "configs")

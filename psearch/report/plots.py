@@ -17,8 +17,9 @@ from psearch.report.comparison import Comparison
 from psearch.report.curves import thin
 from psearch.report.figures import Curves
 from psearch.report.files import write_atomic
+from psearch.report.measures import COSTS
 from psearch.report.palette import Style, styles
-from psearch.report.row import COSTS, Row
+from psearch.report.row import Row
 
 LOOK: Any = {
     "font.size": 10,

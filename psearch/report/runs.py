@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from psearch.report.config import AXES, read_config, settings
+from psearch.report.measures import COSTS, METRICS
 
-NEUTRAL = ("seed", "study", "directory", "logger", "device", "stage", "hydra", "defaults")
-"""Top-level config keys that decide nothing about a result, or (seed) are averaged over."""
-
-AXES = ("student", "compression", "teacher", "distill")
 ROLES = ("student", "teacher", "two_step")
 MARKS = ("results.json", "FAILED", "config.yaml", "metrics.jsonl")
 
@@ -106,7 +103,7 @@ def _find_teacher(run: Run) -> Path | None:
         return None
     recorded = Path(run.teacher_directory)
     beside = run.directory.parent.parent / recorded.parent.name / recorded.name
-    return next((found for found in (recorded, beside) if found.is_dir()), None)
+    return next((found for found in (beside, recorded) if found.is_dir()), None)
 
 
 def _read_run(directory: Path) -> Run | Failure:
@@ -119,8 +116,8 @@ def _read_run(directory: Path) -> Run | Failure:
         )
     except (ValueError, KeyError, TypeError, OSError) as error:
         return _failure(directory, f"results.json is not usable ({type(error).__name__}: {error})")
-    config = _read_config(directory / "config.yaml")
-    return Run(directory, results, config, _settings(config, results["variant"].get("overrides", ())))
+    config = read_config(directory / "config.yaml")
+    return Run(directory, results, config, settings(config, results["variant"].get("overrides", ())))
 
 
 def _failure(directory: Path, reason: str) -> Failure:
@@ -146,35 +143,15 @@ def _check(results: Any) -> None:
         results["variant"][axis]
     int(results["variant"]["seed"])
     dict(results["protocol"])
-    for name, value in results["metrics"].items():
-        if value is not None and not math.isfinite(value):
-            raise ValueError(f"metrics.{name} is {value}")
+    for part in ("per_query", "cost", "training", "teacher", "code", "machine"):
+        dict(results.get(part) or {})
+    for part in ("metrics", "cost"):
+        for name in (METRICS | COSTS).keys() & (results.get(part) or {}).keys():
+            _check_number(f"{part}.{name}", results[part][name])
+    for value in (results.get("per_query") or {}).get("AP") or ():
+        _check_number("per_query.AP", value)
 
 
-def _read_config(path: Path) -> dict[str, str]:
-    """The resolved config as dotted key -> text; empty if it is missing or not YAML."""
-    try:
-        loaded = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return dict(_flatten(loaded)) if isinstance(loaded, dict) else {}
-
-
-def _flatten(node: Mapping[Any, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _settings(config: Mapping[str, str], overrides: Iterable[str]) -> dict[str, str]:
-    """Deciding keys of the config; of the overrides, for a run that left no config behind."""
-    if not config:
-        pairs = (str(override).lstrip("+~").partition("=") for override in overrides)
-        config = {key: value for key, _, value in pairs if key not in AXES}
-    return {
-        key: value
-        for key, value in config.items()
-        if key.split(".")[0] not in NEUTRAL and key.split(".")[-1] != "seed"
-    }
+def _check_number(name: str, value: Any) -> None:
+    if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
+        raise ValueError(f"{name} is {value!r}")

@@ -89,6 +89,15 @@ def test_gap_is_not_defined_if_the_teacher_is_not_above_the_student_alone(study:
     assert gain.gain is not None and gain.gain.mean == pytest.approx(0.1)
 
 
+def test_a_teacher_nobody_learns_from_does_not_matter(study: Path) -> None:
+    """A sweep `teacher=t distill=none,identities` names the teacher in the runs of the student alone too."""
+    student(study, "none", 1, 0.1, teacher="t", overrides=["teacher=t"])
+    student(study, "identities", 1, 0.2, overrides=["teacher=t"])
+    comparison = compare([study])
+    assert [row.label for row in comparison.rows] == ["oim tiny alone", "oim tiny identities from t"]
+    assert comparison.gains[comparison.rows[1]].alone is comparison.rows[0]
+
+
 def test_settings_split_rows_and_only_equal_settings_are_paired(study: Path) -> None:
     for distill in ("none", "identities"):
         for epochs in (4, 8):
@@ -152,6 +161,9 @@ def test_detector_thresholds_do_not_bind_a_teacher_that_detects_nothing(study: P
         ('{"status": "failed"}', "status is 'failed'"),
         (json.dumps({**fake_results(), "role": "pupil"}), "role is 'pupil'"),
         (json.dumps({**fake_results(), "metrics": {"mAP": float("nan")}}), "metrics.mAP is nan"),
+        (json.dumps({**fake_results(), "cost": {"macs": "many"}}), "cost.macs is 'many'"),
+        (json.dumps({**fake_results(), "per_query": {"AP": [0.1, "x"]}}), "per_query.AP is 'x'"),
+        (json.dumps({**fake_results(), "code": ["8b5e3cb"]}), "not usable"),
         (json.dumps({**fake_results(), "variant": {"student": "oim"}}), "compression"),
     ],
 )
