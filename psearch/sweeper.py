@@ -38,7 +38,8 @@ class StudySweep:
 
     First the missing teachers, beside the runs that wait for none of them; then the rest. Each distinct
     teacher is one job: the first run that needs it with `stage=teacher`. Points that mean the same run
-    are one job. A failed job stops no other, and the comparison is made whatever happens. hydra: overrides of Hydra's own settings, which compose every job alike.
+    are one job. A failed job stops no other, and the comparison is made whatever happens.
+    hydra: overrides of Hydra's own settings, which compose every job alike.
     """
 
     def __init__(self, launch: Launch, config_name: str, hydra: Sequence[str] = ()) -> None:

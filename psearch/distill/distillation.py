@@ -28,14 +28,14 @@ class Distillation(nn.Module):
         for name, make in terms.items():
             if not callable(make):
                 raise ValueError(
-                    f"distill.{name} is no term: {make!r}; choose it with distill=[…,{name}] before its values"
+                    f"distill.{name} is no term: {make!r}; choose it first: distill=[…,{name}]"
                 )
             term = make(student=student, teacher=teacher)
             missing = sorted((term.needs | term.requires) - teacher.provides)
             if missing:
                 raise ValueError(
-                    f"distill={name} needs {', '.join(missing)} from the teacher, but teacher={teacher.name} "
-                    f"gives only {', '.join(sorted(teacher.provides))}; choose another teacher or leave {name} out"
+                    f"distill={name} needs {', '.join(missing)} from the teacher, but {teacher.name} gives "
+                    f"only {', '.join(sorted(teacher.provides))}; choose another teacher or leave {name} out"
                 )
             self.terms[name] = term
         self.weights = {f"distill/{name}": term.weight for name, term in self._terms() if term.needs}

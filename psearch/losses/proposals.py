@@ -45,9 +45,9 @@ class ProposalLoss:
             wanted.append(encode(boxes[found.target[chosen]], anchors[chosen]))
         truth = torch.cat(labels).float()
         count = max(len(truth), 1)
-        found, offsets = torch.cat(logits).float(), torch.cat(deltas).float()
+        scores, offsets = torch.cat(logits).float(), torch.cat(deltas).float()
         return {
-            "rpn_object": binary_cross_entropy_with_logits(found, truth, reduction="sum") / count,
+            "rpn_object": binary_cross_entropy_with_logits(scores, truth, reduction="sum") / count,
             "rpn_box": smooth_l1_loss(offsets, torch.cat(wanted), beta=1 / 9, reduction="sum") / count,
         }
 

@@ -55,7 +55,7 @@ def _pretrained(depth: int) -> ResNet:
         return get_model(f"resnet{depth}", weights=weights)
     except OSError as error:
         raise ValueError(
-            f"ImageNet weights of resnet{depth} cannot be downloaded here ({error}); put the file torchvision "
+            f"ImageNet weights of resnet{depth} cannot be downloaded ({error}); put the file torchvision "
             f"names into {torch.hub.get_dir()}/checkpoints, or train from scratch with "
             "compression.backbone.pretrained=false"
         ) from error

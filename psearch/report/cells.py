@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from psearch.report.comparison import Comparison
 from psearch.report.estimate import Estimate
-from psearch.report.row import COSTS, METRICS, Row
+from psearch.report.measures import COSTS, METRICS
+from psearch.report.row import Row
 
 NOTE = (
     "accuracies in percent: mean ± half-width of the 95 % t-interval over seeds; gain = taught − alone, "

@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 
 from psearch.report.comparison import Comparison
+from psearch.report.config import AXES
 from psearch.report.row import Row
-from psearch.report.runs import AXES
 
 TRAIN = "python -m psearch.train"
 

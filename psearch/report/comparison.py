@@ -9,8 +9,9 @@ from pathlib import Path
 
 from psearch.report.estimate import Estimate, estimate
 from psearch.report.gap import Gain, gain
+from psearch.report.measures import COSTS, METRICS
 from psearch.report.protocol import check_protocols
-from psearch.report.row import COSTS, METRICS, Row
+from psearch.report.row import Row
 from psearch.report.runs import ROLES, Failure, Run, read_runs
 
 

@@ -6,8 +6,9 @@ import csv
 import io
 
 from psearch.report.comparison import Comparison
-from psearch.report.row import COSTS, METRICS, Row
-from psearch.report.runs import AXES
+from psearch.report.config import AXES
+from psearch.report.measures import COSTS, METRICS
+from psearch.report.row import Row
 
 MEASURED = (*METRICS, "gain", "gap_closed")
 FIELDS = (

@@ -9,8 +9,9 @@ from typing import Any
 from psearch.report.comparison import Comparison
 from psearch.report.curves import thin
 from psearch.report.estimate import Estimate
+from psearch.report.measures import COSTS, METRICS
 from psearch.report.palette import styles
-from psearch.report.row import COSTS, METRICS, Row
+from psearch.report.row import Row
 from psearch.report.runs import Run
 
 POINTS = 60_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from torch import as_tensor
@@ -14,20 +15,18 @@ from psearch.report.searches import Box
 from psearch.types import Scene
 
 
-def read_finds(path: Path, scenes: Sequence[Scene], *, score: float) -> dict[int, np.ndarray]:
-    """scene index -> (n, 4) boxes (xyxy, original pixels) with at least that score, best first, from a
-    detections.npz. Empty if there is no such file or it is cut off."""
+def read_finds(path: Path, names: Sequence[str], *, score: float) -> list[np.ndarray] | None:
+    """Of each named scene the boxes (n, 4), xyxy, original pixels, with at least that score, best first, from
+    a detections.npz. None if there is no such file or it is cut off."""
     try:
         with np.load(path, allow_pickle=False) as file:
             images, boxes, scores = file["images"], file["boxes"], file["scores"]
-    except (OSError, ValueError, KeyError, EOFError):
-        return {}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
     order = np.argsort(-scores, kind="stable")
     order = order[scores[order] >= score]
-    names, boxes = images[order].astype(str), boxes[order]
-    return {
-        index: boxes[names == scene.name] for index, scene in enumerate(scenes) if (names == scene.name).any()
-    }
+    where, boxes = images[order].astype(str), boxes[order]
+    return [boxes[where == name] for name in names]
 
 
 def judge(found: np.ndarray, scene: Scene) -> list[tuple[Box, str]]:

@@ -7,8 +7,6 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
 from psearch.report.album import ASKED, Album, Read
 from psearch.report.comparison import Comparison
 from psearch.report.finds import judge, read_finds
@@ -119,14 +117,17 @@ class Gallery:
             return []
         shown = []
         peopled = [index for index, scene in enumerate(scenes) if len(scene.boxes)]
+        chosen = spaced(peopled, SCENES)
         for place in self.pair:
             run = self.pictured.get(place) or self.rows[place].runs[0]
             score = run.results["protocol"].get("score") or 0.0
-            finds = read_finds(run.directory / "detections.npz", scenes, score=score)
-            for index in spaced(peopled, SCENES) if finds else ():
-                frames = judge(finds.get(index, np.zeros((0, 4))), scenes[index])
-                example = {"row": place, "seed": run.seed, "scene": scenes[index].name}
-                shown.append({**example, "picture": self.album.scene(index, frames)})
+            names = [scenes[index].name for index in chosen]
+            finds = read_finds(run.directory / "detections.npz", names, score=score)
+            for index, found in zip(chosen, finds or (), strict=False):
+                picture = self.album.scene(index, judge(found, scenes[index]))
+                shown.append(
+                    {"row": place, "seed": run.seed, "scene": scenes[index].name, "picture": picture}
+                )
         return shown
 
 

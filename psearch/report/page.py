@@ -10,12 +10,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from psearch.report.cells import NOTE, amount, footnotes, is_best, percent
+from psearch.report.cells import NOTE, amount, footnotes, is_best
 from psearch.report.commands import command
 from psearch.report.comparison import Comparison
 from psearch.report.headline import featured, headline
+from psearch.report.measures import COSTS, METRICS
 from psearch.report.palette import styles
-from psearch.report.row import COSTS, METRICS
 
 ASSETS = Path(__file__).with_name("assets")
 SCRIPTS = ("dom", "chart", "table", "frontier", "bars", "curves", "searches", "difference", "configs")
@@ -35,7 +35,7 @@ def render_page(title: str, comparison: Comparison, data: Mapping[str, Any]) -> 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"percent": percent, "amount": amount, "command": command, "is_best": is_best}
+    environment.globals |= {"amount": amount, "command": command, "is_best": is_best}
     return environment.get_template("page.html").render(
         title=title,
         comparison=comparison,

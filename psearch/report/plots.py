@@ -17,8 +17,9 @@ from psearch.report.comparison import Comparison
 from psearch.report.curves import thin
 from psearch.report.figures import Curves
 from psearch.report.files import write_atomic
+from psearch.report.measures import COSTS
 from psearch.report.palette import Style, styles
-from psearch.report.row import COSTS, Row
+from psearch.report.row import Row
 
 LOOK: Any = {
     "font.size": 10,
@@ -59,6 +60,7 @@ def draw_bars(comparison: Comparison, modes: dict[str, Style]) -> Figure | None:
     _draw_references(axes, comparison)
     axes.set_xticks(places, [_short(row) for row in rows], rotation=30, ha="right", fontsize=8)
     axes.set_ylabel("search mAP, %")
+    axes.set_xlim(-0.7, places[-1] + 0.7)
     axes.grid(axis="x", visible=False)
     _legend(axes, {row.mode: modes[row.mode] for row in rows})
     return figure

@@ -8,22 +8,6 @@ from dataclasses import dataclass
 from psearch.report.estimate import Estimate
 from psearch.report.runs import Run
 
-METRICS = {
-    "mAP": "mAP",
-    "top1": "top-1",
-    "detection_AP": "det. AP",
-    "detection_recall": "recall",
-    "gt_mAP": "true-box mAP",
-}
-"""Accuracies of the comparison (fractions in the data), with their column titles."""
-
-COSTS = {
-    "parameters": "parameters",
-    "macs": "MACs",
-    "latency_ms": "latency, ms",
-    "file_bytes": "file",
-}
-
 
 @dataclass(frozen=True, eq=False)
 class Row:

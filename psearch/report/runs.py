@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from psearch.report.config import AXES, read_config, settings
+from psearch.report.measures import COSTS, METRICS
 
-NEUTRAL = ("seed", "study", "directory", "logger", "device", "stage", "hydra", "defaults")
-"""Top-level config keys that decide nothing about a result, or (seed) are averaged over."""
-
-AXES = ("student", "compression", "teacher", "distill")
 ROLES = ("student", "teacher", "two_step")
 MARKS = ("results.json", "FAILED", "config.yaml", "metrics.jsonl")
 
@@ -73,8 +70,8 @@ class Failure:
 
 
 def read_runs(directories: Iterable[Path | str]) -> tuple[list[Run], list[Failure]]:
-    """Reads studies (directories of run directories) or single run directories. Raises ValueError if a
-    directory is not there."""
+    """Reads studies (directories of run directories) or single run directories, and the runs of the teachers
+    they name unless the study holds a run of that name. Raises ValueError if a directory is not there."""
     runs: dict[Path, Run] = {}
     failures: dict[Path, Failure] = {}
     waiting = [run for directory in directories for run in _run_directories(Path(directory))]
@@ -87,6 +84,9 @@ def read_runs(directories: Iterable[Path | str]) -> tuple[list[Run], list[Failur
             failures[directory.resolve()] = record
             continue
         runs[directory.resolve()] = record
+        teacher = _find_teacher(record)
+        if teacher is not None and teacher.name not in {known.name for known in (*runs, *waiting)}:
+            waiting.append(teacher)
     return list(runs.values()), list(failures.values())
 
 
@@ -96,6 +96,15 @@ def _run_directories(directory: Path) -> list[Path]:
     if any((directory / mark).exists() for mark in MARKS):
         return [directory]
     return sorted(run for run in directory.iterdir() if any((run / mark).exists() for mark in MARKS))
+
+
+def _find_teacher(run: Run) -> Path | None:
+    """The teacher's directory, also after the whole of outputs/ was moved or copied."""
+    if run.teacher_directory is None:
+        return None
+    recorded = Path(run.teacher_directory)
+    beside = run.directory.parent.parent / recorded.parent.name / recorded.name
+    return next((found for found in (beside, recorded) if found.is_dir()), None)
 
 
 def _read_run(directory: Path) -> Run | Failure:
@@ -108,8 +117,8 @@ def _read_run(directory: Path) -> Run | Failure:
         )
     except (ValueError, KeyError, TypeError, OSError) as error:
         return _failure(directory, f"results.json is not usable ({type(error).__name__}: {error})")
-    config = _read_config(directory / "config.yaml")
-    return Run(directory, results, config, _settings(config, results["variant"].get("overrides", ())))
+    config = read_config(directory / "config.yaml")
+    return Run(directory, results, config, settings(config, results["variant"].get("overrides", ())))
 
 
 def _failure(directory: Path, reason: str) -> Failure:
@@ -135,35 +144,15 @@ def _check(results: Any) -> None:
         results["variant"][axis]
     int(results["variant"]["seed"])
     dict(results["protocol"])
-    for name, value in results["metrics"].items():
-        if value is not None and not math.isfinite(value):
-            raise ValueError(f"metrics.{name} is {value}")
+    for part in ("per_query", "cost", "training", "teacher", "code", "machine"):
+        dict(results.get(part) or {})
+    for part in ("metrics", "cost"):
+        for name in (METRICS | COSTS).keys() & (results.get(part) or {}).keys():
+            _check_number(f"{part}.{name}", results[part][name])
+    for value in (results.get("per_query") or {}).get("AP") or ():
+        _check_number("per_query.AP", value)
 
 
-def _read_config(path: Path) -> dict[str, str]:
-    """The resolved config as dotted key -> text; empty if it is missing or not YAML."""
-    try:
-        loaded = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return dict(_flatten(loaded)) if isinstance(loaded, dict) else {}
-
-
-def _flatten(node: Mapping[Any, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _settings(config: Mapping[str, str], overrides: Iterable[str]) -> dict[str, str]:
-    """Deciding keys of the config; of the overrides, for a run that left no config behind."""
-    if not config:
-        pairs = (str(override).lstrip("+~").partition("=") for override in overrides)
-        config = {key: value for key, _, value in pairs if key not in AXES}
-    return {
-        key: value
-        for key, value in config.items()
-        if key.split(".")[0] not in NEUTRAL and key.split(".")[-1] != "seed"
-    }
+def _check_number(name: str, value: Any) -> None:
+    if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
+        raise ValueError(f"{name} is {value!r}")

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from psearch.report.cells import NOTE, cells, footnotes, is_best
 from psearch.report.comparison import Comparison
-from psearch.report.row import COSTS, METRICS, Row
+from psearch.report.measures import COSTS, METRICS
+from psearch.report.row import Row
 
 Format = Callable[[str], str]
 SEARCH = ("variant", METRICS["mAP"], METRICS["top1"], "gain", "gap closed", "seeds")

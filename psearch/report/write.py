@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from psearch.report.comparison import Comparison, compare
 from psearch.report.csv_table import csv_table
@@ -61,7 +62,8 @@ def write_comparison(
     scenes: Sequence[Scene] | None = None,
 ) -> ReportPaths:
     """The same for any comparison, of several studies for instance."""
-    curves = {run: read_curves(run.directory / "metrics.jsonl") for run in comparison.runs}
+    runs = tqdm(comparison.runs, desc="learning curves", unit="run", disable=None)
+    curves = {run: read_curves(run.directory / "metrics.jsonl") for run in runs}
     data = figures(comparison, curves) | Gallery(comparison, searches or {}, read).collect(scenes or ())
     return ReportPaths(
         page=write_atomic(directory / "report.html", render_page(title, comparison, data)),

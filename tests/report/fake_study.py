@@ -16,10 +16,9 @@ from zlib import crc32
 
 import numpy as np
 import yaml
-from PIL import Image, ImageDraw
 
-from psearch.report.searches import Box, RankedSearch, Result
-from psearch.types import Scene
+from psearch.report.searches import RankedSearch
+from tests.report.fake_street import FakeStreet
 
 PROTOCOL = {
     "dataset": "synthetic",
@@ -33,75 +32,7 @@ PROTOCOL = {
     "queries_without_detection": 1,
 }
 SKILLS = {"none": 0.10, "identities": 0.19, "features": 0.14, "full": 0.21}
-QUERIES = 40
 SIZES = {"tiny": 0.4, "small": 1.5, "r18": 12.0}
-
-
-class FakeStreet:
-    """Scenes drawn on the fly: four people each, their clothes decided by their identity."""
-
-    def __init__(self, scenes: int = 24, people: int = 30, seed: int = 0) -> None:
-        self.people = people
-        generator = np.random.default_rng(seed)
-        self.scenes = [self._scene(index, generator) for index in range(scenes)]
-
-    def _scene(self, index: int, generator: np.random.Generator) -> Scene:
-        left = np.array([20, 120, 220, 320]) + generator.integers(0, 40, 4)
-        top = generator.integers(40, 90, 4)
-        height = generator.integers(90, 140, 4)
-        boxes = np.stack([left, top, left + height * 0.42, top + height], axis=1).astype(np.float32)
-        ids = generator.permutation(self.people)[:4].astype(np.int64)
-        return Scene(f"street_{index:03d}.jpg", 240, 400, boxes, ids, np.zeros(4, bool))
-
-    def read(self, index: int) -> np.ndarray:
-        scene = self.scenes[index]
-        picture = Image.new("RGB", (scene.width, scene.height), (150 + index % 5 * 12, 160, 170))
-        draw = ImageDraw.Draw(picture)
-        draw.rectangle((0, 150, scene.width, scene.height), fill=(110, 108, 104))
-        for x in range(0, scene.width, 57):
-            draw.rectangle((x, 10 + (x * index) % 40, x + 40, 150), fill=(120 + x % 60, 110, 100 + index))
-        for box, identity in zip(scene.boxes, scene.ids, strict=True):
-            self._draw_person(draw, box, int(identity))
-        return np.asarray(picture)
-
-    def _draw_person(self, draw: ImageDraw.ImageDraw, box: np.ndarray, identity: int) -> None:
-        x1, y1, x2, y2 = (float(v) for v in box)
-        middle, head, third = (x1 + x2) / 2, (x2 - x1) * 0.22, (y2 - y1) / 3
-        colours = [
-            tuple(int(c) for c in np.random.default_rng(identity * 7 + i).integers(20, 240, 3))
-            for i in (1, 2)
-        ]
-        draw.rectangle((x1 + 4, y1 + 2 * head, x2 - 4, y1 + 1.8 * third), fill=colours[0])
-        draw.rectangle((x1 + 9, y1 + 1.8 * third, x2 - 9, y2), fill=colours[1])
-        draw.ellipse((middle - head, y1, middle + head, y1 + 2 * head), fill=(222, 184, 150))
-
-    def searches(self, *, skill: float, seed: int) -> list[RankedSearch]:
-        """All searches; `skill` is what the right person's similarity gains over the others'."""
-        generator = np.random.default_rng(seed)
-        return [self._search(query, skill, generator) for query in range(QUERIES)]
-
-    def _search(self, query: int, skill: float, generator: np.random.Generator) -> RankedSearch:
-        scene, person = query % len(self.scenes), query % 4
-        results = []
-        for other in range(len(self.scenes)):
-            for box, identity in zip(self.scenes[other].boxes, self.scenes[other].ids, strict=True):
-                right = bool(identity == self.scenes[scene].ids[person])
-                similarity = float(generator.normal(0.3, 0.15) + skill * right)
-                results.append(Result(other, to_box(box), similarity, right))
-        ranked = sorted((r for r in results if r.scene != scene), key=lambda result: -result.similarity)
-        return RankedSearch(query, scene, to_box(self.scenes[scene].boxes[person]), tuple(ranked))
-
-
-def to_box(values: np.ndarray) -> Box:
-    x1, y1, x2, y2 = map(float, values)
-    return x1, y1, x2, y2
-
-
-def average_precision(search: RankedSearch) -> float:
-    """Mean of the precisions at the right answers."""
-    right = np.array([result.correct for result in search.ranked])
-    precision = right.cumsum() / np.arange(1, len(right) + 1)
-    return float(precision[right].mean()) if right.any() else 0.0
 
 
 def fake_results(
@@ -204,6 +135,7 @@ def fake_study(
     distills: Iterable[str] = ("none", "identities"),
     compressions: Iterable[str] = ("tiny",),
     failed: int = 1,
+    steps: int = 300,
 ) -> FakeStudy:
     """`root/outputs/fake` with one run per combination, a re-ID teacher beside it and a two-step row."""
     teacher = root / "outputs" / "teachers" / "reid-0a1b2c"
@@ -216,20 +148,41 @@ def fake_study(
                             teacher_directory=str(teacher), metrics={"gt_mAP": 0.78})  # fmt: skip
     write_run(study.directory / "two_step-reid", two_step)
     for compression, distill, seed in product(compressions, distills, seeds):
-        _write_student(study, teacher, compression, distill, seed)
+        _write_student(study, teacher, compression, distill, seed, steps)
     for number in range(failed):
         name = f"oim-tiny-reid-features-seed{number}-ffffff"
         write_failed(study.directory / name, "ValueError: the loss 'features' is not finite at step 40")
     return study
 
 
-def _write_student(study: FakeStudy, teacher: Path, compression: str, distill: str, seed: int) -> None:
+NASTY = "</script><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
+
+
+def nasty_study(root: Path) -> Path:
+    """A study in which every name, override, config key, metric and error tries to break out of the page."""
+    study = root / f"study {NASTY.replace('/', '')}"
+    for number, distill in enumerate(["none", NASTY]):
+        results = fake_results(
+            mAP=0.1 + 0.1 * number, student=NASTY, distill=distill, teacher=NASTY,
+            overrides=[f"note={NASTY}"], protocol={"dataset": NASTY}, per_query=[0.1 * number] * 3,
+        )  # fmt: skip
+        config = {"seed": 1, "x": {NASTY: NASTY, "constructor": number}}
+        run = write_run(study / f"run{number}{NASTY.replace('/', '')}", results, config=config)
+        write_curves(run, level=0.2, seed=number, steps=40)
+        with (run / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps({"step": 1, NASTY: 1.0, "__proto__": 2.0}) + "\n")
+    write_failed(study / "broken", f"ValueError: {NASTY}")
+    return study
+
+
+def _write_student(
+    study: FakeStudy, teacher: Path, compression: str, distill: str, seed: int, steps: int
+) -> None:
     taught = distill != "none"
     name = f"oim-{compression}-{'reid' if taught else 'none'}-{distill}-seed{seed}-{seed:06x}"
     draw = crc32(name.encode())
     size = 0.03 * np.log10(SIZES.get(compression, 1) / 0.4)
-    searches = study.street.searches(skill=SKILLS.get(distill, 0.15) + size, seed=draw)
-    per_query = [average_precision(search) for search in searches]
+    searches, per_query = study.street.searches(skill=SKILLS.get(distill, 0.15) + size, seed=draw)
     level = float(np.mean(per_query))
     results = fake_results(
         mAP=level, seed=seed, compression=compression, teacher="reid" if taught else "none", distill=distill,
@@ -238,7 +191,7 @@ def _write_student(study: FakeStudy, teacher: Path, compression: str, distill: s
         metrics={"gt_mAP": level * 1.5, "detection_AP": 0.7 + draw % 89 / 999},
     )  # fmt: skip
     directory = write_run(study.directory / name, results, config=_config("oim", compression, distill, seed))
-    write_curves(directory, level=level, seed=draw)
+    write_curves(directory, level=level, seed=draw, steps=steps)
     _write_detections(directory, study.street, np.random.default_rng(draw))
     study.searches[name] = searches
 

@@ -12,7 +12,8 @@ function drawn(container, draw) {
     width = container.clientWidth;
     if (width) container.replaceChildren(...draw(width));
   };
-  new ResizeObserver(() => container.clientWidth !== width && again()).observe(container);
+  new ResizeObserver(() => requestAnimationFrame(() => container.clientWidth !== width && again())).observe(container);
+  again();
   return again;
 }
 

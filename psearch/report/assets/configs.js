@@ -8,15 +8,18 @@ function configRows() {
   const [one, other] = [byId("configs-one").value, byId("configs-other").value];
   byId("configs-other").disabled = one === "";
   const keys = [...new Set([...Object.keys(shared), ...own.flatMap(Object.keys)])].sort();
-  const value = (place, key) => (key in own[place] ? own[place][key] : key in shared ? shared[key] : "(not set)");
-  if (one === "") return keys.map((key) => [key, key in shared ? [shared[key]] : [distinct(key)], !(key in shared)]);
+  const value = (place, key) => (Object.hasOwn(own[place], key) ? own[place][key] : Object.hasOwn(shared, key) ? shared[key] : "(not set)");
+  if (one === "") return keys.map((key) => (Object.hasOwn(shared, key) ? [key, [shared[key]], false] : [key, [distinct(key)], true]));
   return keys.map((key) => [key, [value(one, key), value(other, key)], value(one, key) !== value(other, key)]);
 }
 
 function distinct(key) {
   const counts = new Map();
-  for (const config of own) counts.set(config[key], (counts.get(config[key]) || 0) + 1);
-  return [...counts].map(([value, count]) => `${value === undefined ? "(not set)" : value}  × ${count}`).join("\n");
+  for (const config of own) {
+    const value = Object.hasOwn(config, key) ? config[key] : "(not set)";
+    counts.set(value, (counts.get(value) || 0) + 1);
+  }
+  return [...counts].map(([value, count]) => `${value}  × ${count}`).join("\n");
 }
 
 function drawConfigs() {
