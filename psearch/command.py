@@ -39,8 +39,9 @@ def start(main: Callable[[], Any], config_name: str) -> None:
         if full:
             raise
         sys.exit(f"error: {message(error)}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted: the same command goes on from the last checkpoint")
+    except KeyboardInterrupt as error:
+        print(str(error) or "interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(getattr(error, "exit_code", 130))
 
 
 def check_command(args: Any, config_name: str) -> None:
