@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from psearch.targets import SPECIAL, check_targets, hint, parameters
+from psearch.targets import check_targets, hint, parameters
 
 
 def check(config_name: str, overrides: list[str]) -> tuple[DictConfig, DictConfig]:
@@ -85,17 +85,20 @@ def _check_key(override: Override, keys: dict[str, Any], groups: dict[str, list[
         if not override.is_delete():
             _check_kind(override, keys[key])
         return
-    settable = {f"{path}.{name}" for path, node in keys.items() for name in _unset(node, path)}
-    if key not in settable:
-        raise ValueError(f"{line}: there is no key '{key}'{hint(key, {*keys, *settable, *groups})}")
+    parent, _, name = key.rpartition(".")
+    unset = _unset(keys.get(parent), parent)
+    if name not in unset:
+        near = {*keys, *groups, *(f"{parent}.{other}" for other in unset)}
+        raise ValueError(f"{line}: there is no key '{key}'{hint(key, near)}")
     if not (override.is_add() or override.is_force_add()):
         raise ValueError(f"{line}: no config file sets {key} yet; write +{line}")
 
 
 def _unset(node: Any, path: str) -> set[str]:
     """Parameters of a node's target that the node leaves at their default."""
-    known = parameters(node, path) if isinstance(node, dict) else None
-    return set(known or ()) - set(node if isinstance(node, dict) else ()) - SPECIAL
+    if not isinstance(node, dict):
+        return set()
+    return set(parameters(node, path) or ()) - set(node)
 
 
 def _check_kind(override: Override, old: Any) -> None:

@@ -20,13 +20,13 @@ CONFIG = {
         distill: {}
         """,
     "student/oim.yaml": """
-        network: {_target_: psearch.types.Tap, _partial_: true, channels: 3}
+        network: {_target_: torch.nn.LSTMCell, _partial_: true, input_size: 3}
         optimizer: {_target_: torch.optim.AdamW, _partial_: true, lr: 0.1}
         """,
     "distill/none.yaml": "# nothing",
-    "distill/identities.yaml": "identities: {_target_: psearch.types.Tap, channels: 1}",
-    "distill/features.yaml": "features: {_target_: psearch.types.Tap, channels: 1}",
-    "distill/typo.yaml": "identities: {_target_: psearch.types.Tap, chanels: 1}",
+    "distill/identities.yaml": "identities: {_target_: torch.nn.LSTMCell, input_size: 1}",
+    "distill/features.yaml": "features: {_target_: torch.nn.LSTMCell, input_size: 1}",
+    "distill/typo.yaml": "identities: {_target_: torch.nn.LSTMCell, input_sise: 1}",
     "distill/absent.yaml": "identities: {_target_: psearch.nowhere.Term}",
 }
 
@@ -45,9 +45,9 @@ def hydra_on_a_small_config(tmp_path: Path) -> Iterator[None]:
     [
         "seed=3",
         "watch=false",
-        "student.network.channels=5",
-        "+student.network.stride=8",  # a parameter of the target that no file sets
-        "++student.network.channels=5",
+        "student.network.input_size=5",
+        "+student.network.bias=false",  # a parameter of the target that no file sets
+        "++student.network.input_size=5",
         "student.optimizer.lr=1",
         "~student.optimizer.lr",
         "distill=[identities,features]",
@@ -64,15 +64,15 @@ def test_what_is_right_passes(override: str) -> None:
     ("override", "says"),
     [
         (
-            "student.netwrok.channels=1",
-            "there is no key 'student.netwrok.channels'; did you mean 'student.network.channels'",
+            "student.netwrok.input_size=1",
+            "there is no key 'student.netwrok.input_size'; did you mean 'student.network.input_size'",
         ),
-        ("+student.network.chanels=1", "did you mean 'student.network.channels'"),
+        ("+student.network.input_sise=1", "did you mean 'student.network.input_size'"),
         ("++sed=1", "did you mean 'seed'"),
         ("~wach", "did you mean 'watch'"),
         ("lr=1", "did you mean 'student.optimizer.lr'"),
-        ("+student.network.strde=8", "did you mean 'student.network.stride'"),
-        ("student.network.stride=8", r"write \+student.network.stride=8"),
+        ("+student.network.bais=true", "did you mean 'student.network.bias'"),
+        ("student.network.bias=false", r"write \+student.network.bias=false"),
         ("+seed=3", r"seed is there already; write it without the '\+'"),
         ("studnet=oim", "did you mean 'student'"),
         ("student=omi", r"no such choice; did you mean 'oim'\? \(oim\)"),
@@ -82,13 +82,13 @@ def test_what_is_right_passes(override: str) -> None:
         ("seed=true", "a number is expected"),
         ("seed=[1,2]", "a number is expected"),
         ("watch=1", "true or false is expected"),
-        ("student.network.channels=1.5", r"student\.network\.channels=1\.5: int is expected"),
+        ("student.network.input_size=1.5", r"student\.network\.input_size=1\.5: int is expected"),
         ("+student.optimizer.amsgrad=7", r"student\.optimizer\.amsgrad=7: bool is expected"),
         ("study=../elsewhere", r"study=\.\./elsewhere: take letters"),
         ("study=teachers", "study=teachers"),
         (
             "distill=typo",
-            r"distill\.identities\.chanels: .* has no parameter 'chanels'; did you mean 'channels'",
+            r"distill\.identities\.input_sise: .* has no parameter 'input_sise'; did you mean 'input_size'",
         ),
         ("distill=absent", r"distill\.identities: cannot import psearch\.nowhere\.Term: No module named"),
     ],
@@ -100,12 +100,12 @@ def test_what_is_wrong_is_refused_with_what_to_write(override: str, says: str) -
 
 
 def test_two_right_overrides_are_not_held_against_each_other() -> None:
-    cfg, _ = check("train", ["distill=identities", "distill.identities.channels=4", "seed=2"])
-    assert (cfg.distill.identities.channels, cfg.seed) == (4, 2)
+    cfg, _ = check("train", ["distill=identities", "distill.identities.input_size=4", "seed=2"])
+    assert (cfg.distill.identities.input_size, cfg.seed) == (4, 2)
 
 
 def test_values_still_to_come_are_not_judged() -> None:
-    check_targets({"_target_": "psearch.types.Tap", "channels": "???", "stride": "${seed}"})
+    check_targets({"_target_": "torch.nn.LSTMCell", "input_size": "???", "hidden_size": "${seed}"})
 
 
 def test_a_target_that_takes_any_keyword_is_no_schema() -> None:

@@ -14,6 +14,7 @@ from textwrap import dedent
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
 
 import psearch.training.study
 import psearch.training.teachers
@@ -164,10 +165,11 @@ def test_a_mistake_in_any_point_is_found_before_the_first_is_launched() -> None:
 
 
 APP = """
-    import os, sys
+    import sys
     from pathlib import Path
+    from types import SimpleNamespace
     import hydra
-    import psearch.command, psearch.training.study, psearch.training.teachers
+    from psearch import command
 
     HERE = Path(__file__).parent
 
@@ -180,10 +182,10 @@ APP = """
             raise ValueError("two is wrong")
 
     if __name__ == "__main__":
-        psearch.command.CONF = HERE / "conf"
-        psearch.training.teachers.needed = lambda config: None
-        psearch.training.study.compare = lambda study: f"table of {study}"
-        psearch.command.start(main, "train")
+        command.CONF = HERE / "conf"
+        sys.modules["psearch.training.teachers"] = SimpleNamespace(needed=lambda config: None, ready=None)
+        sys.modules["psearch.training.study"] = SimpleNamespace(compare=lambda study: f"table of {study}")
+        command.start(main, "train")
 """
 
 
@@ -192,10 +194,11 @@ def test_hydra_launches_a_study_in_parallel_processes(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(dedent(APP))
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf/hydra").symlink_to(CONF / "hydra")
-    text = (CONF / "train.yaml").read_text()
-    defaults = "defaults: [_self_, {override hydra/sweeper: study}, {override hydra/launcher: local}]\n"
-    groups = "student: {}\ncompression: {}\ndata: {}\n"
-    (tmp_path / "conf/train.yaml").write_text(defaults + groups + text[text.index("\nseed: 1") :])
+    root = OmegaConf.load(CONF / "train.yaml")
+    kept = [entry for entry in root.defaults if str(entry).startswith(("_self_", "{'override"))]
+    root.defaults = [*kept, {"override hydra/launcher": "local"}]
+    root.update({"student": {}, "compression": {}, "data": {}})
+    OmegaConf.save(root, tmp_path / "conf/train.yaml")
     environment = {**os.environ, "PYTHONPATH": str(CONF.parent)}
     environment.pop("OMP_NUM_THREADS", None)
     done = subprocess.run(

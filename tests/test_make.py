@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -49,9 +50,8 @@ def test_setup_is_done_once_until_the_dependencies_change(checkout: Path) -> Non
     before = calls(checkout)
     assert make("setup", cwd=checkout).returncode == 0
     assert calls(checkout) == before
-    stamp = next((checkout / ".venv").glob(".*installed")).stat().st_mtime_ns
-    (checkout / "constraints.txt").touch()
-    assert (checkout / "constraints.txt").stat().st_mtime_ns >= stamp
+    [stamp] = (checkout / ".venv").glob(".*installed")
+    os.utime(stamp, (0, 0))
     assert make("setup", cwd=checkout).returncode == 0
     assert len(calls(checkout)) > len(before)
 

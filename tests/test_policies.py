@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted([*ROOT.glob("psearch/**/*.py"), *ROOT.glob("hydra_plugins/**/*.py")])
@@ -35,51 +34,41 @@ REGISTRIES = ["pypi" + ".org", "python" + "hosted.org", "npm" + "js.org", "index
 MACHINES = ["/" + "work/", "/" + "root/", "/" + "home/", "/opt/" + "pypi"]
 
 
-def name(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+def offenders(paths: Iterable[Path], broken: Callable[[str], object]) -> list[str]:
+    """The files whose text breaks a rule."""
+    return [str(path.relative_to(ROOT)) for path in paths if path.exists() and broken(path.read_text())]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name)
-def test_the_device_is_chosen_once(path: Path) -> None:
-    assert not re.search(r"\.cuda\(|[\"']cuda:", path.read_text()), (
-        "use tensor.to(device), device from the config"
-    )
+def test_the_device_is_chosen_once() -> None:
+    """Tensors go `.to(device)`, a device that the config chose."""
+    assert not offenders(SOURCES, re.compile(r"\.cuda\(|[\"']cuda:").search)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name)
-def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
-    assert len(path.read_text().splitlines()) < 250
+def test_a_file_can_be_read_in_one_sitting() -> None:
+    assert not offenders(SOURCES, lambda text: len(text.splitlines()) >= 250)
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=name)
-def test_a_config_file_fits_on_a_screen(path: Path) -> None:
-    lines = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
-    assert len(lines) <= 35
+def test_a_config_file_fits_on_a_screen() -> None:
+    assert not offenders(CONFIGS, lambda text: len(re.findall(r"^[^#\n]", text, re.M)) > 35)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name)
-def test_a_file_is_named_for_what_is_in_it(path: Path) -> None:
-    parts = set(path.relative_to(ROOT).with_suffix("").parts)
-    assert not {word for part in parts for word in part.split("_")} & DUMPING_GROUNDS
+def test_a_file_is_named_for_what_is_in_it() -> None:
+    words = {path: set(re.split("[/_.]", str(path.relative_to(ROOT)))) for path in SOURCES}
+    assert not [path for path in SOURCES if words[path] & DUMPING_GROUNDS]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name)
-def test_a_file_says_what_it_is_for(path: Path) -> None:
-    assert path.read_text().startswith('"""')
+def test_a_file_opens_with_what_it_is_for() -> None:
+    assert not offenders(SOURCES, lambda text: text and not text.startswith(('"""', 'r"""')))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name)
-def test_nothing_is_unpickled_from_a_checkpoint(path: Path) -> None:
-    for call in re.findall(r"torch\.load\([^\n]*", path.read_text()):
-        assert "weights_only=True" in call
+def test_nothing_is_unpickled_from_a_checkpoint() -> None:
+    assert not offenders(SOURCES, re.compile(r"torch\.load\((?![^\n]*weights_only=True)").search)
 
 
-@pytest.mark.parametrize("path", [path for path in TEXTS if path.exists()], ids=name)
-def test_no_registry_and_no_machine_is_named(path: Path) -> None:
-    text = path.read_text()
-    assert not [word for word in [*REGISTRIES, *MACHINES] if word in text]
+def test_no_registry_and_no_machine_is_named() -> None:
+    assert not offenders(TEXTS, lambda text: [word for word in [*REGISTRIES, *MACHINES] if word in text])
 
 
-def test_constraints_are_exact_pins_of_registry_packages() -> None:
-    for line in (ROOT / "constraints.txt").read_text().splitlines():
-        assert re.fullmatch(r"[\w.-]+==[\w.!+-]+", line), line
+def test_constraints_are_exact_pins() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    assert lines and not [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.!+-]+", line)]
