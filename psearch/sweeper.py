@@ -122,10 +122,10 @@ class StudySweep:
 
     def compare(self, study: str) -> None:
         """Print the comparison of all that the study has so far."""
-        from psearch.training.study import compare
+        from psearch.training.compare import compare_studies
 
         try:
-            print(compare(Path("outputs", study)), flush=True)
+            print(compare_studies([Path("outputs", study)]), flush=True)
         except Exception as error:
             self.fail(f"comparison of {study}", message(error))
 

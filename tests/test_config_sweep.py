@@ -16,7 +16,7 @@ from hydra import initialize_config_dir
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
-import psearch.training.study
+import psearch.training.compare
 import psearch.training.teachers
 from psearch.command import CONF
 from psearch.sweeper import StudySweep
@@ -45,9 +45,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 @pytest.fixture
 def compared(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     studies: list[Path] = []
-    monkeypatch.setattr(
-        psearch.training.study, "compare", lambda study: studies.append(study) or "table", raising=False
-    )
+    monkeypatch.setattr(psearch.training.compare, "compare_studies", studies.extend)
     return studies
 
 
@@ -184,7 +182,8 @@ APP = """
     if __name__ == "__main__":
         command.CONF = HERE / "conf"
         sys.modules["psearch.training.teachers"] = SimpleNamespace(needed=lambda config: None, ready=None)
-        sys.modules["psearch.training.study"] = SimpleNamespace(compare=lambda study: f"table of {study}")
+        compare_studies = lambda studies: f"table of {studies[0]}"
+        sys.modules["psearch.training.compare"] = SimpleNamespace(compare_studies=compare_studies)
         command.start(main, "train")
 """
 
