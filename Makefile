@@ -47,7 +47,7 @@ test-slow: $(STAMP) ## The tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or browser" --timeout 3000 $(ARGS)
 
 bench: $(STAMP) ## The benchmarks, one at a time
-	$(BIN)/python -m pytest --benchmark-only $(ARGS)
+	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-only $(ARGS)
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .

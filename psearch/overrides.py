@@ -35,7 +35,7 @@ def check(config_name: str, overrides: list[str]) -> tuple[DictConfig, DictConfi
     composed = compose(config_name, overrides, return_hydra_config=True)
     cfg = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     check_targets(_plain(cfg))
-    _check_study(cfg.get("study"))
+    _check_words(_plain(cfg))
     return cfg, composed.hydra
 
 
@@ -111,7 +111,10 @@ def _check_kind(override: Override, old: Any) -> None:
         raise ValueError(f"{override.input_line}: a number is expected, as in {example}")
 
 
-def _check_study(name: Any) -> None:
+def _check_words(cfg: dict[str, Any]) -> None:
     """A study is a folder directly in outputs/, and none of those that psearch keeps there itself."""
-    if name is not None and (not re.fullmatch(r"\w[\w.-]*", str(name)) or name in ("data", "teachers")):
-        raise ValueError(f"study={name}: take letters, digits, '.', '_', '-' (not the names data, teachers)")
+    study, stage = str(cfg.get("study", "default")), cfg.get("stage", "all")
+    if not re.fullmatch(r"\w[\w.-]*", study) or study in ("data", "teachers"):
+        raise ValueError(f"study={study}: take letters, digits, '.', '_', '-' (not the names data, teachers)")
+    if stage not in ("all", "teacher"):
+        raise ValueError(f"stage={stage}: choose all or teacher")

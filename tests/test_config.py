@@ -60,6 +60,11 @@ def test_a_value_that_must_be_given_is_named() -> None:
         resolved(cfg)
 
 
+def test_a_stage_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="stage=teachr: choose all or teacher"):
+        check("train", ["stage=teachr"])
+
+
 def test_resolved_is_plain_and_without_interpolations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHERE", "there")
     cfg, _ = composed("data.root=${oc.env:WHERE}")
