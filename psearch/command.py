@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +27,34 @@ def start(main: Callable[[], Any], config_name: str) -> None:
     Exit status 0, or not 0 after one line `error: ...`. HYDRA_FULL_ERROR=1 shows the traceback instead.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: idle threads do not spin
-    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands errors on instead of printing its own stack
     args = get_args_parser().parse_args()
     if args.help:
         print(help_text(config_name))
         return
     try:
         check_command(args, config_name)
-        main()
+        with errors_handed_on():
+            main()
     except MISTAKES as error:
-        if full:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         sys.exit(f"error: {message(error)}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted: the same command goes on from the last checkpoint")
+    except KeyboardInterrupt as error:
+        print(str(error) or "interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(getattr(error, "exit_code", 130))
+
+
+@contextmanager
+def errors_handed_on() -> Iterator[None]:
+    """Hydra raises what it catches in this block, where it would print a stack of its own and exit."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
 
 
 def check_command(args: Any, config_name: str) -> None:

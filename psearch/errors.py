@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
 
-MISTAKES = (ValueError, OSError, *CONFIG_ERRORS)
+MISTAKES = (ValueError, OSError, FloatingPointError, *CONFIG_ERRORS)
 """Errors whose text tells a user what to do; any other is a defect and keeps its traceback."""
 
 

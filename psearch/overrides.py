@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from psearch.targets import SPECIAL, check_targets, hint, parameters
+from psearch.targets import check_targets, hint, parameters
 
 
 def check(config_name: str, overrides: list[str]) -> tuple[DictConfig, DictConfig]:
@@ -35,7 +35,7 @@ def check(config_name: str, overrides: list[str]) -> tuple[DictConfig, DictConfi
     composed = compose(config_name, overrides, return_hydra_config=True)
     cfg = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     check_targets(_plain(cfg))
-    _check_study(cfg.get("study"))
+    _check_words(_plain(cfg))
     return cfg, composed.hydra
 
 
@@ -85,17 +85,20 @@ def _check_key(override: Override, keys: dict[str, Any], groups: dict[str, list[
         if not override.is_delete():
             _check_kind(override, keys[key])
         return
-    settable = {f"{path}.{name}" for path, node in keys.items() for name in _unset(node, path)}
-    if key not in settable:
-        raise ValueError(f"{line}: there is no key '{key}'{hint(key, {*keys, *settable, *groups})}")
+    parent, _, name = key.rpartition(".")
+    unset = _unset(keys.get(parent), parent)
+    if name not in unset:
+        near = {*keys, *groups, *(f"{parent}.{other}" for other in unset)}
+        raise ValueError(f"{line}: there is no key '{key}'{hint(key, near)}")
     if not (override.is_add() or override.is_force_add()):
         raise ValueError(f"{line}: no config file sets {key} yet; write +{line}")
 
 
 def _unset(node: Any, path: str) -> set[str]:
     """Parameters of a node's target that the node leaves at their default."""
-    known = parameters(node, path) if isinstance(node, dict) else None
-    return set(known or ()) - set(node if isinstance(node, dict) else ()) - SPECIAL
+    if not isinstance(node, dict):
+        return set()
+    return set(parameters(node, path) or ()) - set(node)
 
 
 def _check_kind(override: Override, old: Any) -> None:
@@ -108,7 +111,10 @@ def _check_kind(override: Override, old: Any) -> None:
         raise ValueError(f"{override.input_line}: a number is expected, as in {example}")
 
 
-def _check_study(name: Any) -> None:
+def _check_words(cfg: dict[str, Any]) -> None:
     """A study is a folder directly in outputs/, and none of those that psearch keeps there itself."""
-    if name is not None and (not re.fullmatch(r"\w[\w.-]*", str(name)) or name in ("data", "teachers")):
-        raise ValueError(f"study={name}: take letters, digits, '.', '_', '-' (not the names data, teachers)")
+    study, stage = str(cfg.get("study", "default")), cfg.get("stage", "all")
+    if not re.fullmatch(r"\w[\w.-]*", study) or study in ("data", "teachers"):
+        raise ValueError(f"study={study}: take letters, digits, '.', '_', '-' (not the names data, teachers)")
+    if stage not in ("all", "teacher"):
+        raise ValueError(f"stage={stage}: choose all or teacher")

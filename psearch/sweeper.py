@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.utils import JobReturn
 
@@ -38,7 +38,11 @@ class StudySweep:
 
     First the missing teachers, beside the runs that wait for none of them; then the rest. Each distinct
     teacher is one job: the first run that needs it with `stage=teacher`. Points that mean the same run
+<<<<<<< HEAD
     are one job. A failed job stops no other, and the comparison is made whatever happens.
+=======
+    directory are one job. A failed job stops no other, and the comparison is made whatever happens.
+>>>>>>> config
     hydra: overrides of Hydra's own settings, which compose every job alike.
     """
 
@@ -67,16 +71,22 @@ class StudySweep:
 
     def jobs(self, points: Sequence[Sequence[str]]) -> list[Job]:
         """Check and compose every point before any is launched; points that mean the same run are one."""
+        from psearch.training.identity import job_name
         from psearch.training.teachers import needed, ready
 
-        distinct: dict[str, Job] = {}
+        distinct: dict[tuple[Any, ...], Job] = {}
         for point in points:
             cfg, hydra = check(self.config_name, [*self.hydra, *point])
             config = resolved(cfg)
             key = needed(config)
             teacher = None if key is None or ready(key) else key
-            same = json.dumps([config, variant(cfg, hydra)], sort_keys=True)
-            distinct.setdefault(same, Job(tuple(point), str(config["study"]), teacher))
+            place = (
+                config["study"],
+                config["directory"],
+                job_name(variant(cfg, hydra), config),
+                config["stage"],
+            )
+            distinct.setdefault(place, Job(tuple(point), str(config["study"]), teacher))
         return list(distinct.values())
 
     def has_teacher(self, job: Job, teachers: Mapping[str, Job]) -> bool:

@@ -10,10 +10,10 @@ import inspect
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 from functools import cache
+from importlib import import_module
+from pkgutil import resolve_name
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
-
-from hydra.utils import get_object
 
 SPECIAL = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 
@@ -59,7 +59,7 @@ def hint(word: str, valid: Iterable[str]) -> str:
 
 @cache
 def _signature(target: str) -> dict[str, Any] | None:
-    called = get_object(target)
+    called = _locate(target)
     try:
         signature = inspect.signature(called, eval_str=True)
     except NameError:  # an annotation that exists only for the type checker
@@ -69,6 +69,14 @@ def _signature(target: str) -> dict[str, Any] | None:
     if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
         return None
     return {name: parameter.annotation for name, parameter in signature.parameters.items()}
+
+
+def _locate(target: str) -> Any:
+    try:
+        return resolve_name(target)
+    except AttributeError:
+        import_module(target.rpartition(".")[0])  # if it is the module that fails, this tells why
+        raise
 
 
 def _open(value: Any) -> bool:
