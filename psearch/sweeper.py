@@ -38,11 +38,7 @@ class StudySweep:
 
     First the missing teachers, beside the runs that wait for none of them; then the rest. Each distinct
     teacher is one job: the first run that needs it with `stage=teacher`. Points that mean the same run
-<<<<<<< HEAD
-    are one job. A failed job stops no other, and the comparison is made whatever happens.
-=======
     directory are one job. A failed job stops no other, and the comparison is made whatever happens.
->>>>>>> config
     hydra: overrides of Hydra's own settings, which compose every job alike.
     """
 
