@@ -57,8 +57,8 @@ class Identities(Term):
     queue: keep OIM's circular queue of unlabelled people (True, as in OIM).
     source: "people" (features of the training boxes) or "prototypes" (the table the teacher's own identity
     loss ended with).
-    weight: of the identity loss while it is measured against this table, in place of the student's own: a
-    table that does not come to meet the student gives a loss several times larger, which would drown detection.
+    weight: of the identity loss against this table, in place of the student's own weight: a table that
+    does not come to meet the student gives a loss several times larger, which drowns detection.
     """
 
     requires = frozenset({"embeddings"})
