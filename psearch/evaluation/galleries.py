@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,6 +45,14 @@ def _others(every: Integers, query: Query) -> Integers:
     fresh[query.gallery] = False
     fresh[query.scene] = False
     return every[fresh]
+
+
+def asked(queries: Sequence[Query], galleries: Mapping[str, Sequence[Query]]) -> list[Query]:
+    """The queries, followed by those of further galleries that are not among them: who must be described."""
+    known = {_key(query): query for wanted in galleries.values() for query in wanted}
+    for query in queries:
+        known.pop(_key(query), None)
+    return [*queries, *known.values()]
 
 
 def rows_among(queries: Sequence[Query], wanted: Sequence[Query]) -> list[int]:
