@@ -87,7 +87,7 @@ class StudySweep:
                 job_name(variant(cfg, hydra), config),
                 config["stage"],
             )
-            name = " ".join(text for text in point if text not in everywhere)
+            name = " ".join(text for text in point if text not in everywhere) or " ".join(point)
             distinct.setdefault(place, Job(name, tuple(point), str(config["study"]), teacher))
         return list(distinct.values())
 
