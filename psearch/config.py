@@ -35,6 +35,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     assert isinstance(config, dict)
     if not taught(config):
         config["teacher"] = {}
+    config["study"] = str(config["study"])  # `study=2026` is a name
     return {str(key): value for key, value in config.items()}
 
 
