@@ -74,6 +74,10 @@ def test_resolved_is_plain_and_without_interpolations(monkeypatch: pytest.Monkey
     assert config["study"] == "2026"
 
 
+def test_a_config_that_trains_nothing_is_resolved_too() -> None:
+    assert resolved(compose("evaluate"))["checkpoint"] is None
+
+
 def test_a_teacher_without_a_term_is_the_student_alone() -> None:
     (cfg, hydra), (alone, hydra_alone) = composed("teacher=reid", "teacher.seed=3"), composed()
     assert resolved(cfg) == resolved(alone)
