@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 OUTPUTS = Path("outputs")
 DETECTIONS = "detections.npz"
+SHOWN = ("mAP", "top1", "detection_AP", "detection_recall", "gt_mAP")
 
 
 def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
@@ -45,11 +46,13 @@ def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
     directory = Path(config["directory"] or OUTPUTS / config["study"] / job_name(variant, config))
     with claim(directory, config) as claimed:
         if claimed.finished:
-            log.info("%s is done already", short(directory))
-            results = claimed.results
+            log.info("done already")
+            results = claimed.results or {}
         else:
             results = _train(claimed, variant, benchmark, teacher, device=device, logger=logger)
-    metrics = (results or {})["metrics"]
+    metrics = results["metrics"]
+    shown = [f"{name} {100 * metrics[name]:.1f} %" for name in SHOWN if name in metrics]
+    log.info("%s: %s", short(directory), ", ".join(shown))
     return float(metrics.get("mAP", metrics["gt_mAP"]))
 
 
