@@ -85,8 +85,8 @@ class Benchmark:
     identities: number of labelled training identities. fingerprint: hex digest of everything that
     decides pixels, boxes, ids, queries and galleries. sides: (shorter, longer) side in pixels a scene
     is resized to fit before a network sees it; None keeps its size. gallery_size: scenes per search,
-    -1 for all of them. train_fingerprint: digest of what a network is trained on, `train` and `sides`, so that
-    other queries or galleries need no other teacher; by default that of everything.
+    -1 for all of them. train_fingerprint: digest of what a network is trained on, `train` and `sides`, so
+    that other queries or galleries need no other teacher; by default that of everything.
     """
 
     name: str

@@ -34,9 +34,9 @@ class SceneLoader:
     Otherwise: in order, unchanged. sides: (shorter, longer) side in pixels a scene is resized to fit;
     None keeps its size. The last batch may be smaller unless `drop_last`. `workers` processes decode and
     resize; they do not change what comes out. cache: folder for resized pictures as JPEGs, one folder per
-    data fingerprint; pixels then differ by what JPEG loses. pin_memory: for faster copies to a GPU; None: where
-    there is one. `len` is the number of batches of a whole epoch. ValueError for an empty split, or if a
-    picture does not decode or is not of the size its annotation says.
+    data fingerprint; pixels then differ by what JPEG loses. pin_memory: for faster copies to a GPU; None:
+    where there is one. `len` is the number of batches of a whole epoch. ValueError for an empty split, or if
+    a picture does not decode or is not of the size its annotation says.
     """
 
     def __init__(
@@ -65,7 +65,8 @@ class SceneLoader:
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self._groups = _aspects(split.scenes) if train and group_by_aspect else np.zeros(len(split.scenes))
         kept = None if cache is None else ResizedPictures(Path(cache) / split.name)
-        self._batches = _Batches(replace(split, queries=(), gallery=None), pair(sides), seed, flip if train else 0.0, kept)
+        pictures = replace(split, queries=(), gallery=None)  # all that loader workers need
+        self._batches = _Batches(pictures, pair(sides), seed, flip if train else 0.0, kept)
         self._epoch, self._start = 0, 0
         if not len(self):
             raise ValueError(

@@ -28,9 +28,9 @@ class Evaluation:
 
     metrics: flat, 0…1, named as in `results.json`. protocol: decisions and counts that belong beside them;
     the caller adds what it knows of the data. per_query: lists in protocol order, None where a query was
-    skipped. intervals: 95% bootstrap over queries. searches: name -> mode, gallery size, metrics and
-    counts under another protocol or in another gallery. detections, query_embeddings: what `detections.npz` holds. result: rank
-    lists to draw; all of these are of the ground-truth boxes for a network that does not detect.
+    skipped. intervals: 95% bootstrap over queries. searches: name -> mode, gallery size, metrics and counts
+    under another protocol or in another gallery. detections, query_embeddings: what `detections.npz` holds.
+    result: rank lists to draw; all of these are of the ground-truth boxes for a network that does not detect.
     """
 
     metrics: dict[str, float]

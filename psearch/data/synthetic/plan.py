@@ -76,7 +76,7 @@ def draw_queries(
     for galleries that cannot be had.
     """
     if not isinstance(gallery_size, int):
-        raise ValueError(f"There are no galleries {gallery_size!r} here: give a number of scenes, -1 for all.")
+        raise ValueError(f"There are no galleries {gallery_size!r} here: give a number of scenes, or -1.")
     casts = [{number + plan.first for number in cast} for cast in plan.cast(seed)]
     shown = [set(scene.ids[scene.ids != UNLABELLED].tolist()) for scene in scenes]
     appearances = Counter(chain.from_iterable(shown))
