@@ -17,6 +17,7 @@ from psearch.report.searches import RankedSearch, Result
 from psearch.report.tables import terminal_table
 from psearch.report.write import write_comparison
 from psearch.training.build import build
+from psearch.training.costs import measure_costs
 from psearch.training.measure import device_named, split_named
 from psearch.training.references import DETECTIONS, Student, make_references, students
 from psearch.types import Benchmark, Detections, Split
@@ -41,6 +42,7 @@ def compare_studies(studies: Sequence[Path], directory: Path | None = None, *, d
         benchmark: Benchmark = build(everyone[0].config["data"])
         for study, own in members.items():
             make_references(study, benchmark, own, device=device_named(device))
+            measure_costs(own, benchmark, device=device_named(device))
         split = split_named(benchmark, everyone[0].config["evaluation"]["split"])
         searches = {member.directory.name: _searches(member, split) for member in everyone}
         pictures = {"searches": searches, "read": split.read, "scenes": split.scenes}

@@ -135,3 +135,9 @@ def test_mistakes_get_one_sentence_that_says_what_to_do(inside, overrides, words
 def test_a_study_that_does_not_exist_names_those_that_do(inside):
     with pytest.raises(ValueError, match="there are .*small"):
         compare_studies([Path("outputs/smal")])
+
+
+def test_runs_of_one_architecture_share_one_measured_cost(inside):
+    compare_studies([Path("outputs/small")], device="cpu")
+    costs = [json.loads((jobs(inside)[k] / "cost.json").read_text()) for k in ("none", "identities")]
+    assert costs[0] == costs[1] and costs[0]["cost"]["latency_ms"] > 0
