@@ -13,7 +13,7 @@ class Network(nn.Module):
     """Images (b, 3, h, w), normalised, and a `pick` that decides which boxes are described -> `SearchOutput`.
 
     embedding_size: length of an identity embedding. detects: it proposes boxes of its own.
-    budget: boxes per image that a search describes at most; of a network that does not detect, the typical few.
+    budget: boxes per image that a search describes at most; the typical few if it does not detect.
     """
 
     embedding_size: int
