@@ -136,9 +136,10 @@ def _pictured(row: Row, searches: Searches) -> Run | None:
     return next((run for run in row.runs if searches.get(run.name)), None)
 
 
-def _mean_ap(row: Row) -> list[float]:
-    """AP per query, averaged over the seeds; empty if the runs did not record it alike."""
+def _mean_ap(row: Row) -> list[float | None]:
+    """AP per query, averaged over the seeds, None where nobody was to be found; empty if the runs did not
+    record it alike."""
     lists = [(run.results.get("per_query") or {}).get("AP") or [] for run in row.runs]
     if len({len(values) for values in lists}) != 1:
         return []
-    return [round(fmean(values), 4) for values in zip(*lists, strict=True)]
+    return [None if None in values else round(fmean(values), 4) for values in zip(*lists, strict=True)]

@@ -18,8 +18,9 @@ from psearch.report.tables import terminal_table
 from psearch.report.write import write_comparison
 from psearch.training.build import build
 from psearch.training.costs import measure_costs
-from psearch.training.measure import device_named, split_named
+from psearch.training.measure import device_named
 from psearch.training.references import DETECTIONS, Student, make_references, students
+from psearch.training.yardstick import split_named
 from psearch.types import Benchmark, Detections, Split
 
 log = logging.getLogger(__name__)

@@ -9,22 +9,22 @@ from typing import Any
 
 import torch
 
-from psearch.evaluation.evaluator import Evaluator
 from psearch.evaluation.files import write_detections
 from psearch.training.build import build
 from psearch.training.fit import fit
 from psearch.training.identity import job_name
-from psearch.training.measure import device_named, measure, origin, scenes_of, short, split_named
+from psearch.training.measure import device_named, measure, origin, short
 from psearch.training.run import Run, claim
+from psearch.training.summary import summary
 from psearch.training.task import NetworkTask
 from psearch.training.teachers import TeacherRun, obtain
+from psearch.training.yardstick import Yardstick
 from psearch.types import Benchmark
 
 log = logging.getLogger(__name__)
 
 OUTPUTS = Path("outputs")
 DETECTIONS = "detections.npz"
-SHOWN = ("mAP", "top1", "detection_AP", "detection_recall", "gt_mAP")
 
 
 def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
@@ -51,8 +51,7 @@ def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
         else:
             results = _train(claimed, variant, benchmark, teacher, device=device, logger=logger)
     metrics = results["metrics"]
-    shown = [f"{name} {100 * metrics[name]:.1f} %" for name in SHOWN if name in metrics]
-    log.info("%s: %s", short(directory), ", ".join(shown))
+    log.info("%s: %s", short(directory), summary(results))
     return float(metrics.get("mAP", metrics["gt_mAP"]))
 
 
@@ -66,15 +65,15 @@ def _train(
     logger: Any,
 ) -> dict[str, Any]:
     config = claimed.config
-    evaluator: Evaluator = build(config["evaluation"]["evaluator"])
-    split = split_named(benchmark, config["evaluation"]["split"])
+    workers = config["trainer"]["workers"]
+    yardstick = Yardstick.of(benchmark, config["evaluation"], device=device, workers=workers)
+    validation = yardstick.validation()
     loaded = teacher.load(benchmark, device) if teacher else None
 
     def evaluate(task: NetworkTask) -> dict[str, Any]:
-        evaluation, measured = measure(task, benchmark, evaluator, split, device=device)
-        write_detections(
-            claimed.directory / DETECTIONS, split.scenes, evaluation.detections, evaluation.query_embeddings
-        )
+        evaluation, measured = measure(task, yardstick)
+        scenes, queries = yardstick.split.scenes, evaluation.query_embeddings
+        write_detections(claimed.directory / DETECTIONS, scenes, evaluation.detections, queries)
         known = None
         if teacher is not None and loaded is not None:
             known = {
@@ -85,10 +84,8 @@ def _train(
         return {"role": "student", "variant": dict(variant), "teacher": known} | measured | origin(config)
 
     def validate(task: NetworkTask) -> dict[str, float]:
-        assert benchmark.val is not None
-        return evaluator(
-            task.network, scenes_of(benchmark, benchmark.val), benchmark.val, device=device
-        ).metrics
+        assert validation is not None
+        return validation.network(task.network).metrics
 
     return fit(
         claimed,
@@ -100,6 +97,6 @@ def _train(
         name=claimed.directory.name,
         teacher=loaded,
         evaluate=evaluate,
-        validate=validate if benchmark.val is not None else None,
+        validate=validate if validation is not None else None,
         tags=tuple(str(variant[key]) for key in ("student", "compression", "teacher", "distill")),
     )
