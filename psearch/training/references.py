@@ -20,7 +20,7 @@ from psearch.training.build import build
 from psearch.training.files import replace_json
 from psearch.training.measure import measure, origin, protocol_of, scenes_of, split_named
 from psearch.training.task import NetworkTask
-from psearch.training.teachers import TeacherRun, weights_print
+from psearch.training.teachers import TeacherRun, variant_of, weights_print
 from psearch.types import Benchmark, Split
 
 log = logging.getLogger(__name__)
@@ -112,8 +112,8 @@ class _Reference:
         _, measured = measure(
             task.to(self.device), self.benchmark, self.evaluator, self.split, device=self.device
         )
-        words = {"student": self.teacher.name, "compression": "", "teacher": "none", "distill": "none"}
-        return {"variant": words | self._rest(), "teacher": None} | measured | origin(self.recipe)
+        variant = variant_of(self.teacher.name, self.recipe) | {"data": self.benchmark.name}
+        return {"variant": variant, "teacher": None} | measured | origin(self.recipe)
 
     def _two_step(self, task: NetworkTask, best: Student) -> dict[str, Any]:
         found, _ = read_detections(
@@ -124,16 +124,14 @@ class _Reference:
         evaluation = self.evaluator.two_step(network, loader, self.split, found, device=self.device)
         upper = json.loads((self.study / self.teacher.directory.name / "results.json").read_text())["metrics"]
         words = {key: best.results["variant"][key] for key in ("student", "compression", "distill")}
+        words["teacher"] = self.teacher.name
         return {
-            "variant": words | {"teacher": self.teacher.name} | self._rest(),
+            "variant": variant_of(self.teacher.name, self.recipe) | words | {"data": self.benchmark.name},
             "protocol": protocol_of(self.benchmark, evaluation),
             "metrics": evaluation.metrics | {key: upper[key] for key in ("gt_mAP", "gt_top1")},
             "per_query": evaluation.per_query,
             "teacher": self.member.results["teacher"],
         } | origin(self.recipe)
-
-    def _rest(self) -> dict[str, Any]:
-        return {"seed": self.recipe.get("seed", 0), "data": self.benchmark.name, "overrides": []}
 
     def _write(self, place: Path, results: dict[str, Any]) -> None:
         place.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,9 @@ import torch
 
 from psearch.evaluation.evaluator import Evaluator
 from psearch.evaluation.files import write_detections
+from psearch.tracking.tracker import Tracker
 from psearch.training.build import build
+from psearch.training.examples import example_searches, ranked_searches
 from psearch.training.fit import fit
 from psearch.training.identity import job_name
 from psearch.training.measure import device_named, measure, origin, scenes_of, short, split_named
@@ -67,11 +69,13 @@ def _train(
     split = split_named(benchmark, config["evaluation"]["split"])
     loaded = teacher.load(benchmark, device) if teacher else None
 
-    def evaluate(task: NetworkTask) -> dict[str, Any]:
+    def evaluate(task: NetworkTask, tracker: Tracker) -> dict[str, Any]:
         evaluation, measured = measure(task, benchmark, evaluator, split, device=device)
         write_detections(
             claimed.directory / DETECTIONS, split.scenes, evaluation.detections, evaluation.query_embeddings
         )
+        found = ranked_searches(evaluation.result, split, evaluation.detections)
+        tracker.images("searches", example_searches(found, split, claimed.directory / "searches"))
         known = None
         if teacher is not None and loaded is not None:
             known = {
@@ -94,9 +98,8 @@ def _train(
         logger=logger,
         study=config["study"],
         job_type="student",
-        name=claimed.directory.name,
+        variant=variant,
         teacher=loaded,
         evaluate=evaluate,
         validate=validate if benchmark.val is not None else None,
-        tags=tuple(str(variant[key]) for key in ("student", "compression", "teacher", "distill")),
     )
