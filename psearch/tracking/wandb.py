@@ -124,12 +124,14 @@ class Wandb:
                 content[f"{name}_scatter"] = wandb.plot.scatter(made(), *scatter, title=title)
             self._run.log(content)
 
-        self._mirror(name, act)
+        self._mirror(f"table {name}", act, asks=True)
 
     def images(self, name: str, pictures: Sequence[Picture]) -> None:
         self._lines.images(name, pictures)
         labels = sorted({frame.label for picture in pictures for frame in picture.frames})
-        self._mirror(name, lambda: self._run.log({name: [_image(picture, labels) for picture in pictures]}))
+        self._mirror(
+            f"images {name}", lambda: self._run.log({name: [_image(picture, labels) for picture in pictures]})
+        )
 
     def checkpoint(self, path: Path) -> None:
         if not self._uploads_weights:
@@ -141,7 +143,7 @@ class Wandb:
             artifact.add_file(str(path), policy="immutable")  # without a second copy on disk
             self._run.log_artifact(artifact)
 
-        self._mirror("checkpoint", act)
+        self._mirror("checkpoint", act, asks=True)
 
     def rewind(self, rows: int) -> None:
         self._lines.rewind(rows)
@@ -162,12 +164,15 @@ class Wandb:
             for variable in self._own_environment:
                 os.environ.pop(variable, None)
 
-    def _mirror(self, what: str, act: Callable[[], object]) -> None:
+    def _mirror(self, what: str, act: Callable[[], object], *, asks: bool = False) -> None:
+        """A mirror must not stop the work. asks: wandb waits for its server here, 20 s if that is gone: once."""
         try:
-            act()
-        except Exception as error:  # a mirror must not stop the work, wandb may talk to its server here
+            if not (asks and self._complaints):
+                act()
+        except Exception as error:
             if what not in self._complaints:
-                log.warning("wandb did not take the %s (%s); metrics.jsonl has all of it", what, error)
+                reason = " ".join(str(error).split())
+                log.warning("wandb did not take the %s (%s); it lies in the run's directory", what, reason)
             self._complaints.add(what)
 
 
