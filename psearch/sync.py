@@ -14,8 +14,8 @@ from psearch.errors import MISTAKES, message
 
 
 def main() -> None:
-    """Runs of the study, its comparison, and the teachers it used; what is uploaded already is left out, what is
-    still running too. Exit status 1 if something could not be uploaded; sync again, it goes on there."""
+    """Uploads the runs of the study, its comparison, and the teachers it used; not what is uploaded already,
+    nor what still runs. Exit status 1 if something could not be uploaded: sync again, it goes on there."""
     parser = argparse.ArgumentParser(prog="python -m psearch.sync", description=main.__doc__)
     parser.add_argument("studies", nargs="+", metavar="STUDY", help="a folder below outputs/, or its path")
     chosen = parser.parse_args()
@@ -26,8 +26,8 @@ def main() -> None:
 
 
 def sync(studies: Sequence[Path]) -> None:
-    """Upload and say what became of it. ValueError if a study does not exist, wandb has no key, its server does
-    not answer, or something could not be uploaded."""
+    """Upload and say what became of it. ValueError if a study does not exist, wandb has no key, its server
+    does not answer, or something could not be uploaded."""
     from psearch.tracking.upload import check_server, running, upload, waiting
 
     runs = list(dict.fromkeys(run for study in studies for run in run_directories(study)))

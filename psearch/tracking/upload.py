@@ -21,10 +21,10 @@ EMPTY = 7
 
 def waiting(run: Path) -> list[Path]:
     """The folders of a run directory, in order of time, that are not uploaded yet."""
-    offline = [folder for folder in run.glob("wandb/offline-run-*") if not list(folder.glob("*.wandb.synced"))]
-    online = [folder for folder in run.glob("wandb/run-*") if (folder / UNSENT).exists()]
+    offline = [f for f in run.glob("wandb/offline-run-*") if not list(f.glob("*.wandb.synced"))]
+    online = [f for f in run.glob("wandb/run-*") if (f / UNSENT).exists()]
     found = sorted([*offline, *online], key=lambda folder: folder.name.removeprefix("offline-"))
-    return [folder for folder in found if any(log.stat().st_size > EMPTY for log in folder.glob("*.wandb"))]
+    return [f for f in found if any(log.stat().st_size > EMPTY for log in f.glob("*.wandb"))]
 
 
 def running(run: Path) -> bool:

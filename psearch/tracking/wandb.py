@@ -165,7 +165,8 @@ class Wandb:
                 os.environ.pop(variable, None)
 
     def _mirror(self, what: str, act: Callable[[], object], *, asks: bool = False) -> None:
-        """A mirror must not stop the work. asks: wandb waits for its server here, 20 s if that is gone: once."""
+        """A mirror must not stop the work. asks: wandb asks its server here, which takes 20 s if that is
+        gone; it is not asked again after the first trouble."""
         try:
             if not (asks and self._complaints):
                 act()

@@ -38,45 +38,49 @@ def workspace(
         project=project,
         name=name,
         sections=[
-            _section("Frontier: accuracy against cost", [_scatter(metric, cost) for cost in COSTS], columns=2),
+            _section("Frontier: accuracy against cost", [_scatter(metric, c) for c in COSTS], columns=2),
             _section("Distillation", [_bars(key) for key in ("gap_closed", "gain", metric)]),
-            _section("What decides", [_choices(metric), wr.ParameterImportancePlot(metric)], columns=1),
+            _section("What decides", _choices(metric), columns=1),
             _section("Learning curves", _curves(losses)),
             _section("Comparison, searches, configs", _details(), columns=1),
         ],
+        settings=ws.WorkspaceSettings(max_runs=100),
         runset_settings=ws.RunsetSettings(
             filters=KINDS if study is None else f"{KINDS} and Group = {study!r}",
             groupby=[ws.Config("variant.distill"), ws.Config("variant.compression")],
-            group_colors=dict(colours),
+            group_colors={mode: colour for mode, colour in colours.items()},
             pinned_columns=[f"summary:{key}" for key in (metric, "gain", "gap_closed", "cost/parameters")],
         ),
     )
 
 
-def _section(title: str, panels: Sequence[wr.Panel], *, columns: int = 3) -> ws.Section:
+def _section(title: str, panels: Sequence[Any], *, columns: int = 3) -> ws.Section:
     layout = ws.SectionLayoutSettings(columns=columns, rows=-(-len(panels) // columns))
     return ws.Section(name=title, panels=list(panels), is_open=True, layout_settings=layout)
 
 
-def _scatter(metric: str, cost: str) -> wr.Panel:
+def _scatter(metric: str, cost: str) -> Any:
     """The line is the best accuracy so far: the frontier."""
     x, y = wr.SummaryMetric(f"cost/{cost}"), wr.SummaryMetric(metric)
     return wr.ScatterPlot(title=f"{metric} against {COSTS[cost]}", x=x, y=y, log_x=True, running_ymax=True)
 
 
-def _bars(key: str) -> wr.Panel:
+def _bars(key: str) -> Any:
     title = f"{key.replace('_', ' ')}: mean and standard deviation over runs"
     return wr.BarPlot(title=title, metrics=[key], **BY_MODE)
 
 
-def _choices(metric: str) -> wr.Panel:
+def _choices(metric: str) -> list[Any]:
     column = wr.ParallelCoordinatesPlotColumn
     choices = [column(wr.Config(f"variant.{axis}"), display_name=axis) for axis in AXES]
     outcome = [column(wr.SummaryMetric("cost/parameters"), log=True), column(wr.SummaryMetric(metric))]
-    return wr.ParallelCoordinatesPlot(title="choices and outcome", columns=[*choices, *outcome])
+    return [
+        wr.ParallelCoordinatesPlot(title="choices and outcome", columns=[*choices, *outcome]),
+        wr.ParameterImportancePlot(with_respect_to=metric),
+    ]
 
 
-def _curves(losses: Sequence[str]) -> list[wr.Panel]:
+def _curves(losses: Sequence[str]) -> list[Any]:
     """Validation against epochs, losses against steps: mean and standard deviation by distillation mode."""
     names = [f"train/{loss}" for loss in ("total", *losses)]
     return [
@@ -86,7 +90,7 @@ def _curves(losses: Sequence[str]) -> list[wr.Panel]:
     ]
 
 
-def _details() -> list[wr.Panel]:
+def _details() -> list[Any]:
     return [
         wr.WeavePanelSummaryTable(table_name="comparison"),
         wr.WeavePanelSummaryTable(table_name="per_query"),

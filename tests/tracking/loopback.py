@@ -46,7 +46,7 @@ class Loopback(ThreadingHTTPServer):
         self.unknown: set[str] = set()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are no news; an error of the server itself is a test that fails on what is missing."""
+        """Clients that hang up are no news."""
 
     def answer(self, operation: str, variables: dict[str, Any]) -> Any:
         given = variables.get("input") or variables
@@ -58,8 +58,15 @@ class Loopback(ThreadingHTTPServer):
             return answers(given)
 
     def on_Viewer(self, given: Any) -> Any:
-        return {"viewer": {"id": "user", "username": "someone", "entity": "lab", "flags": "{}",
-                           "teams": {"edges": []}}}  # fmt: skip
+        return {
+            "viewer": {
+                "id": "user",
+                "username": "someone",
+                "entity": "lab",
+                "flags": "{}",
+                "teams": {"edges": []},
+            }
+        }
 
     def on_ServerFeaturesQuery(self, given: Any) -> Any:
         return {"serverInfo": {"features": []}}
@@ -70,11 +77,18 @@ class Loopback(ThreadingHTTPServer):
     def on_RunResumeStatus(self, given: Any) -> Any:
         run = self.runs.get(given["name"])
         bucket = run and {
-            "name": given["name"], "id": given["name"], "historyLineCount": len(run.history),
-            "eventsLineCount": 0, "logLineCount": len(run.log), "events": "[]", "tags": [], "wandbConfig": "{}",
+            "name": given["name"],
+            "id": given["name"],
+            "historyLineCount": len(run.history),
+            "eventsLineCount": 0,
+            "logLineCount": len(run.log),
+            "events": "[]",
+            "tags": [],
+            "wandbConfig": "{}",
             "history": json.dumps([json.dumps(row) for row in run.history[-1:]]),
-            "summaryMetrics": json.dumps(run.summary), "config": json.dumps(run.config),
-        }  # fmt: skip
+            "summaryMetrics": json.dumps(run.summary),
+            "config": json.dumps(run.config),
+        }
         return {"model": {"id": "project", "name": given["project"], "entity": ENTITY, "bucket": bucket}}
 
     def on_UpsertBucket(self, given: Any) -> Any:
@@ -86,16 +100,25 @@ class Loopback(ThreadingHTTPServer):
         if given.get("summaryMetrics"):
             run.summary |= json.loads(given["summaryMetrics"])
         project = {"id": "project", "name": run.facts.get("project", "psearch"), "entity": ENTITY}
-        bucket = {"id": given["name"], "name": given["name"], "displayName": run.facts.get("displayName"),
-                  "description": None, "config": None, "sweepName": None, "project": project,
-                  "historyLineCount": len(run.history)}  # fmt: skip
+        bucket = {
+            "id": given["name"],
+            "name": given["name"],
+            "displayName": run.facts.get("displayName"),
+            "description": None,
+            "config": None,
+            "sweepName": None,
+            "project": project,
+            "historyLineCount": len(run.history),
+        }
         return {"upsertBucket": {"bucket": bucket, "inserted": inserted}}
 
     def on_RunStoppedStatus(self, given: Any) -> Any:
         return {"project": {"run": {"stopped": False}}}
 
     def on_CreateRunFiles(self, given: Any) -> Any:
-        files = [{"name": name, "uploadUrl": f"{self.url}/store/{given['run']}/{name}"} for name in given["files"]]
+        files = [
+            {"name": name, "uploadUrl": f"{self.url}/store/{given['run']}/{name}"} for name in given["files"]
+        ]
         return {"createRunFiles": {"runID": given["run"], "uploadHeaders": [], "files": files}}
 
     def on_MarkRunFilesUploaded(self, given: Any) -> Any:
@@ -111,17 +134,31 @@ class Loopback(ThreadingHTTPServer):
 
     def on_CreateArtifactManifest(self, given: Any) -> Any:
         url = f"{self.url}/store/{given['artifactID']}/manifest.json"
-        file = {"id": "file", "name": given["name"], "displayName": given["name"], "uploadUrl": url,
-                "uploadHeaders": []}  # fmt: skip
+        file = {
+            "id": "file",
+            "name": given["name"],
+            "displayName": given["name"],
+            "uploadUrl": url,
+            "uploadHeaders": [],
+        }
         return {"createArtifactManifest": {"artifactManifest": {"id": "manifest", "file": file}}}
 
     def on_CreateArtifactFiles(self, given: Any) -> Any:
         edges = [
-            {"node": {"id": spec["name"], "name": spec["name"], "displayName": spec["name"], "storagePath": "",
-                      "uploadUrl": f"{self.url}/store/{spec['artifactID']}/{spec['name']}", "uploadHeaders": [],
-                      "uploadMultipartUrls": None, "artifact": {"id": spec["artifactID"]}}}
+            {
+                "node": {
+                    "id": spec["name"],
+                    "name": spec["name"],
+                    "displayName": spec["name"],
+                    "storagePath": "",
+                    "uploadUrl": f"{self.url}/store/{spec['artifactID']}/{spec['name']}",
+                    "uploadHeaders": [],
+                    "uploadMultipartUrls": None,
+                    "artifact": {"id": spec["artifactID"]},
+                }
+            }
             for spec in given["artifactFiles"]
-        ]  # fmt: skip
+        ]
         return {"createArtifactFiles": {"files": {"edges": edges}}}
 
     def on_CommitArtifact(self, given: Any) -> Any:
@@ -129,8 +166,18 @@ class Loopback(ThreadingHTTPServer):
 
     def on_UpsertView2(self, given: Any) -> Any:
         self.views.append({**given, "spec": json.loads(given["spec"])})
-        return {"upsertView": {"view": {"id": "view", "name": given.get("name"), "displayName": "",
-                                        "type": "project-view", "entityName": "lab"}, "inserted": True}}  # fmt: skip
+        return {
+            "upsertView": {
+                "view": {
+                    "id": "view",
+                    "name": given.get("name"),
+                    "displayName": "",
+                    "type": "project-view",
+                    "entityName": "lab",
+                },
+                "inserted": True,
+            }
+        }
 
     def stream(self, run: str, sent: dict[str, Any]) -> None:
         """What a run streams: history, summary, log lines, the end."""
