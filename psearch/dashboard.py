@@ -13,24 +13,13 @@ def main(cfg: DictConfig) -> None:
     """Saves it as a new view and prints its address; ValueError without a key or an answering server."""
     if missing := OmegaConf.missing_keys(cfg):
         raise ValueError(f"{min(missing)} has no value: add {min(missing)}=... to the command")
-    from psearch.losses.criterion import LOSSES  # loads torch, which completion and help do without
-    from psearch.report.palette import KNOWN
-    from psearch.tracking.upload import check_server
-
     try:
         from psearch.tracking.workspace import workspace
     except ImportError as error:
         raise ValueError(f"{error}: pip install -e '.[dashboard]', then run this again") from error
-    colours = {"none" if mode == "alone" else mode: style.colour for mode, style in KNOWN.items()}
-    view = workspace(
-        entity=cfg.entity,
-        project=cfg.project,
-        name=cfg.name,
-        study=cfg.study,
-        metric=cfg.metric,
-        losses=LOSSES,
-        colours=colours,
-    )
+    from psearch.tracking.upload import check_server
+
+    view = workspace(**OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
     check_server()
     print(view.save().url)
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from psearch.losses.criterion import LOSSES
 from psearch.report.measures import COSTS
+from psearch.report.palette import KNOWN
 from psearch.training.tracked import summary_of
 from psearch.training.verdict import COLUMNS
 from tests.report.fake_study import fake_results
@@ -20,6 +22,7 @@ from tests.tracking.loopback import loopback
 from tests.tracking.toy_run import ROOT, account, environment
 
 pytest.importorskip("wandb_workspaces")
+DEFAULTS = yaml.safe_load((ROOT / "conf" / "dashboard.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +31,8 @@ def spec() -> Any:
     from psearch.tracking.workspace import workspace
 
     view = workspace(
-        entity="lab",
-        project="psearch",
-        name="mine",
-        study="it's mine",
-        metric="test/mAP",
-        losses=LOSSES,
-        colours={"identities": "#f27c1e"},
+        **{key: value for key, value in DEFAULTS.items() if key not in ("defaults", "hydra")}
+        | {"entity": "lab", "study": "it's mine"}
     )
     return json.loads(view._to_model().model_dump_json(by_alias=True))["spec"]["section"]
 
@@ -52,7 +50,7 @@ def test_the_frontier_is_accuracy_against_every_cost(spec: Any) -> None:
     assert [plot["xAxis"] for plot in plots] == [f"summary:cost/{cost}" for cost in COSTS]
     assert {plot["yAxis"] for plot in plots} == {"summary:test/mAP"}
     assert [group["name"] for group in spec["runSets"][0]["grouping"]][0] == "variant.value.distill"
-    assert list(spec["customRunColors"].values()) == ["#f27c1e"]
+    assert len(spec["customRunColors"]) == len(KNOWN)
 
 
 def test_choices_gaps_losses_and_importance(spec: Any) -> None:
@@ -66,6 +64,12 @@ def test_choices_gaps_losses_and_importance(spec: Any) -> None:
     assert {"val/mAP", "train/total", "train/identity"} <= {y for curve in curves for y in curve["metrics"]}
     assert {curve["groupBy"] for curve in curves} == {"variant.value.distill"}
     assert [plot["targetKey"] for plot in of("Parameter Importance", spec)] == ["test/mAP"]
+
+
+def test_losses_and_colours_are_those_of_the_house() -> None:
+    assert tuple(DEFAULTS["losses"]) == LOSSES
+    colours = {"alone" if mode == "none" else mode: colour for mode, colour in DEFAULTS["colours"].items()}
+    assert colours == {mode: style.colour for mode, style in KNOWN.items()}
 
 
 def test_only_runs_of_the_study_that_have_something_to_show(spec: Any) -> None:
