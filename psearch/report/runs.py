@@ -95,7 +95,8 @@ def _run_directories(directory: Path) -> list[Path]:
         raise ValueError(f"{directory} is no directory: name a study (outputs/<study>) or a run directory")
     if any((directory / mark).exists() for mark in MARKS):
         return [directory]
-    return sorted(run for run in directory.iterdir() if any((run / mark).exists() for mark in MARKS))
+    folders = [folder for folder in directory.iterdir() if not folder.name.startswith(".")]
+    return sorted(run for run in folders if any((run / mark).exists() for mark in MARKS))
 
 
 def _find_teacher(run: Run) -> Path | None:
