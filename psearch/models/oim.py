@@ -46,6 +46,11 @@ class OIMNetwork(Network):
         self.embedding_size = embedding
 
     @property
+    def budget(self) -> int:  # type: ignore[override]
+        """Proposals that a search describes."""
+        return self.proposals.kept[1]
+
+    @property
     def taps(self) -> Mapping[str, Tap]:
         """Feature maps it publishes, by name."""
         return self.backbone.taps

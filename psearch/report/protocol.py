@@ -31,8 +31,9 @@ def _refusal(one: tuple[Row, Run], other: tuple[Row, Run]) -> str:
     a, b = run_a.results["protocol"], run_b.results["protocol"]
     keys = [key for key in DATA + DETECTION if a.get(key) != b.get(key)]
     differences = "; ".join(f"{key}: {a.get(key)!r} and {b.get(key)!r}" for key in keys)
+    name_a, name_b = (f"{run.directory.parent.name}/{run.name}" for run in (run_a, run_b))
     return (
-        f"'{row_a.label}' ({run_a.name}) and '{row_b.label}' ({run_b.name}) were measured by unlike "
+        f"'{row_a.label}' ({name_a}) and '{row_b.label}' ({name_b}) were measured by unlike "
         f"protocols ({differences}): compare them in studies of their own, or evaluate one again by the "
         "protocol of the other"
     )

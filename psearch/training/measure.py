@@ -20,11 +20,10 @@ from psearch.types import Benchmark
 
 
 def network_cost(network: Network, benchmark: Benchmark, *, device: torch.device) -> dict[str, Any]:
-    """Cost of one forward on one typical test scene; networks that cannot propose describe four boxes."""
+    """Cost of searching one typical test scene."""
     batch = next(iter(SceneLoader(benchmark.test, batch_size=1, sides=benchmark.sides)))
     height, width = batch.images.shape[-2:]
-    boxes = 0 if network.detects else 4
-    return cost(network, height=height, width=width, device=device, boxes=boxes)
+    return cost(network, height=height, width=width, device=device)
 
 
 def origin(config: Mapping[str, Any]) -> dict[str, Any]:

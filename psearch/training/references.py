@@ -18,7 +18,7 @@ from psearch.evaluation.files import read_detections
 from psearch.training.files import replace_json
 from psearch.training.measure import measure, origin
 from psearch.training.task import NetworkTask
-from psearch.training.teachers import TeacherRun, weights_print
+from psearch.training.teachers import TeacherRun, variant_of, weights_print
 from psearch.training.yardstick import Yardstick
 from psearch.types import Benchmark
 
@@ -109,8 +109,8 @@ class _Reference:
 
     def _teacher(self, task: NetworkTask) -> dict[str, Any]:
         _, measured = measure(task.to(self.device), self.yardstick)
-        words = {"student": self.teacher.name, "compression": "", "teacher": "none", "distill": "none"}
-        return {"variant": words | self._rest(), "teacher": None} | measured | origin(self.recipe)
+        variant = variant_of(self.teacher.name, self.recipe) | {"data": self.benchmark.name}
+        return {"variant": variant, "teacher": None} | measured | origin(self.recipe)
 
     def _two_step(self, task: NetworkTask, best: Student) -> dict[str, Any]:
         split = self.yardstick.split
@@ -118,15 +118,13 @@ class _Reference:
         evaluation = self.yardstick.two_step(task.to(self.device).network, found)
         upper = json.loads((self.study / self.teacher.directory.name / "results.json").read_text())["metrics"]
         words = {key: best.results["variant"][key] for key in ("student", "compression", "distill")}
+        words["teacher"] = self.teacher.name
         return {
-            "variant": words | {"teacher": self.teacher.name} | self._rest(),
+            "variant": variant_of(self.teacher.name, self.recipe) | words | {"data": self.benchmark.name},
             **self.yardstick.record(evaluation),
             "metrics": evaluation.metrics | {key: upper[key] for key in ("gt_mAP", "gt_top1")},
             "teacher": self.member.results["teacher"],
         } | origin(self.recipe)
-
-    def _rest(self) -> dict[str, Any]:
-        return {"seed": self.recipe.get("seed", 0), "data": self.benchmark.name, "overrides": []}
 
     def _write(self, place: Path, results: dict[str, Any]) -> None:
         place.mkdir(parents=True, exist_ok=True)

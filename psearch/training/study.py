@@ -10,7 +10,9 @@ from typing import Any
 import torch
 
 from psearch.evaluation.files import write_detections
+from psearch.tracking.tracker import Tracker
 from psearch.training.build import build
+from psearch.training.examples import example_searches, ranked_searches
 from psearch.training.fit import fit
 from psearch.training.identity import job_name
 from psearch.training.measure import device_named, measure, origin, short
@@ -70,10 +72,14 @@ def _train(
     validation = yardstick.validation()
     loaded = teacher.load(benchmark, device) if teacher else None
 
-    def evaluate(task: NetworkTask) -> dict[str, Any]:
+    def evaluate(task: NetworkTask, tracker: Tracker) -> dict[str, Any]:
         evaluation, measured = measure(task, yardstick)
-        scenes, queries = yardstick.split.scenes, evaluation.query_embeddings
-        write_detections(claimed.directory / DETECTIONS, scenes, evaluation.detections, queries)
+        split = yardstick.split
+        write_detections(
+            claimed.directory / DETECTIONS, split.scenes, evaluation.detections, evaluation.query_embeddings
+        )
+        found = ranked_searches(evaluation.result, split, evaluation.detections)
+        tracker.images("searches", example_searches(found, split, claimed.directory / "searches"))
         known = None
         if teacher is not None and loaded is not None:
             known = {
@@ -94,9 +100,8 @@ def _train(
         logger=logger,
         study=config["study"],
         job_type="student",
-        name=claimed.directory.name,
+        variant=variant,
         teacher=loaded,
         evaluate=evaluate,
         validate=validate if validation is not None else None,
-        tags=tuple(str(variant[key]) for key in ("student", "compression", "teacher", "distill")),
     )

@@ -72,6 +72,12 @@ def recipe_of(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"data": data} | {key: config["teacher"][key] for key in RECIPE}
 
 
+def variant_of(name: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What a teacher is called by where students are called by the choices made for them."""
+    words = {"student": name, "compression": "", "teacher": "none", "distill": "none"}
+    return words | {"seed": recipe.get("seed", 0), "overrides": []}
+
+
 def needed(config: Mapping[str, Any]) -> str | None:
     """A key that runs wanting the same teacher share; None if this run wants none that must be trained."""
     if not config["distill"] or not config["teacher"] or config["teacher"].get("checkpoint"):
@@ -116,7 +122,15 @@ def obtain(
     with claim(directory, recipe, wait_s=-1) as run:
         if not run.finished:
             log.info("training the teacher %s in %s", name, directory)
-            fit(run, benchmark, device=device, logger=logger, study="teachers", job_type="teacher", name=name)
+            fit(
+                run,
+                benchmark,
+                device=device,
+                logger=logger,
+                study="teachers",
+                job_type="teacher",
+                variant=variant_of(name, recipe),
+            )
     return TeacherRun(name, directory / checkpoint.LAST)
 
 

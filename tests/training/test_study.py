@@ -159,3 +159,9 @@ def test_resized_pictures_are_kept_per_training_data(inside):
     run(*composed("study=kept", "student.loading.cache=kept", "student.loading.multi_scale=[0.5]"))
     (folder,) = (inside / "kept").iterdir()
     assert folder.name.startswith("resized-") and len(list(folder.rglob("*.jpg"))) == 12
+
+
+def test_runs_of_one_architecture_share_one_measured_cost(inside):
+    compare_studies([Path("outputs/small")], device="cpu")
+    costs = [json.loads((jobs(inside)[k] / "cost.json").read_text()) for k in ("none", "identities")]
+    assert costs[0] == costs[1] and costs[0]["cost"]["latency_ms"] > 0
