@@ -123,6 +123,7 @@ MISTAKES: list[tuple[Callable[[], list[str]], str]] = [
     (lambda: ["detections=nowhere.npz", "data=synthetic"], "there are no detections nowhere.npz"),
     (lambda: ["detections=one/results.json"], "add data="),
     (lambda: ["checkpoint=one/last.pt", "protocol=lenient"], "no protocol 'lenient'"),
+    (lambda: ["checkpoint=one/last.pt", "evaluation.galleries=50"], "write a list"),
     (lambda: ["checkpoint=one/last.pt", "evaluation.galleries=[99]"], "gallery_size=99 cannot be had"),
     (lambda: ["checkpoint=one/last.pt", "evaluation.galleries=[dark]"], "no galleries 'dark' here"),
     (spoilt(query_embeddings=lambda v: v[1:]), "query_embeddings has shape"),  # type: ignore
@@ -183,3 +184,8 @@ def test_damaged_data_is_named_before_or_while_it_is_trained_on(
     with pytest.raises(SystemExit, match=f"^error: .*{words}") as told:
         start(train.main, "train")
     assert "\n" not in str(told.value) and "Traceback" not in str(told.value)
+
+
+def test_a_key_of_a_data_set_needs_the_data_set() -> None:
+    with pytest.raises(ValueError, match=r"no data is chosen; add data=\.\.\. \(coco, cuhk_sysu"):
+        config("data.root=somewhere")
