@@ -4,7 +4,6 @@ student's OIM loss (Munjal, Amin, Galasso, BMVC 2019, abstract; no code or equat
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +45,16 @@ def identity_table(people: People, *, identities: int, aggregate: Aggregate) -> 
     return torch.stack([aggregate(people.embeddings[people.ids == i]) for i in range(identities)])
 
 
+def table_of(teacher: Teacher, identities: int, *, aggregate: Aggregate, source: str) -> Tensor:
+    """A teacher's table (identities, d), unit rows: made from its view of the training people, or
+    ("prototypes") the one its own identity loss ended with. Raises ValueError if it has none."""
+    if source == "people":
+        return identity_table(teacher.people(), identities=identities, aggregate=aggregate)
+    if teacher.prototypes is None:
+        raise ValueError(f"teacher={teacher.name} ended with no table of identities; set source=people")
+    return normalize(teacher.prototypes, dim=1)
+
+
 class Identities(Term):
     """Fill the student's identity memory from the teacher before training; nothing is computed at a step, and
     the teacher never runs in the training loop.
@@ -69,9 +78,9 @@ class Identities(Term):
         pull: float = 0.1,
         queue: bool = True,
         source: str = "people",
-        **_: Any,
+        teacher: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(teacher=teacher)
         for name, value, known in (
             ("update", update, ("frozen", "momentum", "anchored")),
             ("source", source, ("people", "prototypes")),
@@ -86,14 +95,5 @@ class Identities(Term):
     def prepare(self, teacher: Teacher, memory: nn.Module) -> None:
         table = memory.table
         assert isinstance(table, Tensor)
-        rows = self._table(teacher, len(table)).to(table.device)
-        memory.adopt(rows, frozen=self.frozen, pull=self.pull, queue=self.queue)  # type: ignore[operator]
-
-    def _table(self, teacher: Teacher, identities: int) -> Tensor:
-        if self.source == "people":
-            return identity_table(teacher.people(), identities=identities, aggregate=self.aggregate)
-        if teacher.prototypes is None:
-            raise ValueError(
-                f"teacher={teacher.name} has no table of its own; set distill.identities.source=people"
-            )
-        return normalize(teacher.prototypes, dim=1)
+        rows = table_of(teacher, len(table), aggregate=self.aggregate, source=self.source)
+        memory.adopt(rows.to(table.device), frozen=self.frozen, pull=self.pull, queue=self.queue)  # type: ignore[operator]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ def fit(
     study: str,
     job_type: str,
     name: str,
-    teacher: Teacher | None = None,
+    teachers: Sequence[Teacher] = (),
     evaluate: Callable[[NetworkTask], dict[str, Any]] | None = None,
     validate: Callable[[NetworkTask], dict[str, float]] | None = None,
     tags: tuple[str, ...] = (),
@@ -43,9 +43,9 @@ def fit(
     )
     with tracker:
         task, facts = new_task(config, benchmark, seed=config["seed"])
-        if teacher is not None:
+        if teachers:
             terms = {key: build(node) for key, node in config["distill"].items()}
-            task.learn_from(Distillation(teacher, terms, student=task.network))
+            task.learn_from(Distillation(teachers, terms, student=task.network))
         loader = task.loader(
             benchmark, batch_size=trainer.batch_size, seed=config["seed"], workers=trainer.workers
         )

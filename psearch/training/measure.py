@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from psearch.models.network import Network
 from psearch.training import record
 from psearch.training.identity import config_hash
 from psearch.training.task import NetworkTask
-from psearch.types import Benchmark, Split
+from psearch.types import Batch, Benchmark, Split
 
 
 def scenes_of(benchmark: Benchmark, split: Split, *, batch_size: int = 8, workers: int = 0) -> SceneLoader:
@@ -70,6 +70,16 @@ def measure(
         "searches": evaluation.searches,
         "cost": network_cost(network, benchmark, device=device),
     }
+
+
+@torch.no_grad()
+def agreement(task: NetworkTask, scenes: Iterable[Batch], *, device: torch.device) -> dict[str, float]:
+    """Each distillation term over scenes it was not trained on, the mean of its batches: how near the student
+    has come to its teachers. Empty for a task that nobody teaches."""
+    if not task.taught:
+        return {}
+    seen = [task.agreement(batch.to(device)) for batch in scenes]
+    return {name: float(torch.stack([values[name] for values in seen]).mean()) for name in seen[0]}
 
 
 def device_named(name: str) -> torch.device:

@@ -58,12 +58,11 @@ def make_references(
 
     What is there already is kept as long as it was made from the same data, protocol and detector.
     """
-    taught = {m.results["teacher"]["directory"]: m for m in members if m.results.get("teacher")}
-    for directory, member in taught.items():
-        known = member.results["teacher"]
-        checkpoint = member.config["teacher"].get("checkpoint") or Path(directory) / "last.pt"
+    taught = {known["directory"]: (known, m) for m in members for known in m.results.get("teachers") or ()}
+    for directory, (known, member) in taught.items():
+        checkpoint = member.config["teacher"][known["name"]].get("checkpoint") or Path(directory) / "last.pt"
         run = TeacherRun(known["name"], Path(checkpoint))
-        _Reference(study, benchmark, members, member, run, device).make()
+        _Reference(study, benchmark, members, member, run, device, known).make()
 
 
 class _Reference:
@@ -77,12 +76,13 @@ class _Reference:
         member: Student,
         teacher: TeacherRun,
         device: torch.device,
+        known: Mapping[str, Any],
     ) -> None:
         self.study, self.benchmark, self.members = study, benchmark, members
-        self.member, self.teacher, self.device = member, teacher, device
+        self.member, self.teacher, self.device, self.known = member, teacher, device, known
         self.split: Split = split_named(benchmark, member.config["evaluation"]["split"])
         self.evaluator: Evaluator = build(member.config["evaluation"]["evaluator"])
-        self.recipe = member.config["teacher"]
+        self.recipe = member.config["teacher"][teacher.name]
 
     def make(self) -> None:
         task = self.teacher.task()
@@ -113,7 +113,9 @@ class _Reference:
             task.to(self.device), self.benchmark, self.evaluator, self.split, device=self.device
         )
         words = {"student": self.teacher.name, "compression": "", "teacher": "none", "distill": "none"}
-        return {"variant": words | self._rest(), "teacher": None} | measured | origin(self.recipe)
+        if "embeddings" not in task.provides:
+            measured = _only_detection(measured)
+        return {"variant": words | self._rest(), "teachers": []} | measured | origin(self.recipe)
 
     def _two_step(self, task: NetworkTask, best: Student) -> dict[str, Any]:
         found, _ = read_detections(
@@ -129,7 +131,7 @@ class _Reference:
             "protocol": protocol_of(self.benchmark, evaluation),
             "metrics": evaluation.metrics | {key: upper[key] for key in ("gt_mAP", "gt_top1")},
             "per_query": evaluation.per_query,
-            "teacher": self.member.results["teacher"],
+            "teachers": [dict(self.known)],
         } | origin(self.recipe)
 
     def _rest(self) -> dict[str, Any]:
@@ -141,6 +143,12 @@ class _Reference:
         if own.exists():
             shutil.copyfile(own, place / "config.yaml")
         replace_json(place / "results.json", results)
+
+
+def _only_detection(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """The measurements of a network that never learnt who people are, without its meaningless searches."""
+    metrics = {name: value for name, value in measured["metrics"].items() if name.startswith("detection_")}
+    return {**measured, "metrics": metrics, "per_query": {}, "intervals": {}, "searches": {}}
 
 
 def _made_from(place: Path) -> Any:

@@ -1,9 +1,9 @@
-"""One run of a study: find or train its teacher, train the student, evaluate it, write the record."""
+"""One run of a study: find or train its teachers, train the student, evaluate it, write the record."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from psearch.evaluation.files import write_detections
 from psearch.training.build import build
 from psearch.training.fit import fit
 from psearch.training.identity import job_name
-from psearch.training.measure import device_named, measure, origin, scenes_of, short, split_named
+from psearch.training.measure import agreement, device_named, measure, origin, scenes_of, short, split_named
 from psearch.training.run import Run, claim
 from psearch.training.task import NetworkTask
 from psearch.training.teachers import TeacherRun, obtain
@@ -30,16 +30,14 @@ def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
     """Do one run, or what is left of it, in its own directory; returns search mAP (or the re-ID upper bound).
 
     config: resolved and plain. variant: the choices made in each group. With `stage: teacher` only the
-    teacher is made ready. Raises ValueError for what a user can mend.
+    teachers are made ready. Raises ValueError for what a user can mend.
     """
     torch.set_num_threads(config["trainer"].get("threads") or torch.get_num_threads())
     device = device_named(config["device"])
     logger = build(config["logger"])
     wants_teacher = bool(config["distill"]) or config["stage"] == "teacher"
     benchmark: Benchmark = build(config["data"])
-    teacher = (
-        obtain(config, variant["teacher"], benchmark, device=device, logger=logger) if wants_teacher else None
-    )
+    teachers = obtain(config, benchmark, device=device, logger=logger) if wants_teacher else []
     if config["stage"] == "teacher":
         return None
     directory = Path(config["directory"] or OUTPUTS / config["study"] / job_name(variant, config))
@@ -48,7 +46,7 @@ def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
             log.info("%s is done already", short(directory))
             results = claimed.results
         else:
-            results = _train(claimed, variant, benchmark, teacher, device=device, logger=logger)
+            results = _train(claimed, variant, benchmark, teachers, device=device, logger=logger)
     metrics = (results or {})["metrics"]
     return float(metrics.get("mAP", metrics["gt_mAP"]))
 
@@ -57,7 +55,7 @@ def _train(
     claimed: Run,
     variant: Mapping[str, Any],
     benchmark: Benchmark,
-    teacher: TeacherRun | None,
+    teachers: Sequence[TeacherRun],
     *,
     device: torch.device,
     logger: Any,
@@ -65,27 +63,24 @@ def _train(
     config = claimed.config
     evaluator: Evaluator = build(config["evaluation"]["evaluator"])
     split = split_named(benchmark, config["evaluation"]["split"])
-    loaded = teacher.load(benchmark, device) if teacher else None
+    loaded = [teacher.load(benchmark, device) for teacher in teachers]
 
     def evaluate(task: NetworkTask) -> dict[str, Any]:
         evaluation, measured = measure(task, benchmark, evaluator, split, device=device)
         write_detections(
             claimed.directory / DETECTIONS, split.scenes, evaluation.detections, evaluation.query_embeddings
         )
-        known = None
-        if teacher is not None and loaded is not None:
-            known = {
-                "name": teacher.name,
-                "directory": short(teacher.directory),
-                "fingerprint": loaded.fingerprint,
-            }
-        return {"role": "student", "variant": dict(variant), "teacher": known} | measured | origin(config)
+        known = [
+            {"name": run.name, "directory": short(run.directory), "fingerprint": teacher.fingerprint}
+            for run, teacher in zip(teachers, loaded, strict=True)
+        ]
+        return {"role": "student", "variant": dict(variant), "teachers": known} | measured | origin(config)
 
     def validate(task: NetworkTask) -> dict[str, float]:
         assert benchmark.val is not None
-        return evaluator(
-            task.network, scenes_of(benchmark, benchmark.val), benchmark.val, device=device
-        ).metrics
+        scenes = scenes_of(benchmark, benchmark.val)
+        metrics = evaluator(task.network, scenes, benchmark.val, device=device).metrics
+        return metrics | agreement(task, scenes, device=device)
 
     return fit(
         claimed,
@@ -95,7 +90,7 @@ def _train(
         study=config["study"],
         job_type="student",
         name=claimed.directory.name,
-        teacher=loaded,
+        teachers=loaded,
         evaluate=evaluate,
         validate=validate if benchmark.val is not None else None,
         tags=tuple(str(variant[key]) for key in ("student", "compression", "teacher", "distill")),

@@ -64,16 +64,29 @@ class TeacherRun:
         )
 
 
-def recipe_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a run's config that decides its teacher's weights, with the data it is trained on."""
-    return deciding({"data": config["data"]} | {key: config["teacher"][key] for key in RECIPE})
+def recipes(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Name -> node of each teacher that a run names. Raises ValueError for a node that is no recipe."""
+    for name, node in config["teacher"].items():
+        missing = set(RECIPE) - set(node if isinstance(node, Mapping) else ())
+        if missing:
+            raise ValueError(
+                f"teacher.{name} is no recipe, it has no {', '.join(sorted(missing))}: a file of "
+                f"conf/teacher opens with '# @package teacher.<its name>' and has {', '.join(RECIPE)}"
+            )
+    return dict(config["teacher"])
 
 
-def needed(config: Mapping[str, Any]) -> str | None:
-    """A key that runs wanting the same teacher share; None if this run wants none that must be trained."""
-    if not config["distill"] or not config["teacher"] or config["teacher"].get("checkpoint"):
-        return None
-    return config_hash(recipe_of(config))
+def recipe_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The part of a run's config that decides a teacher's weights, with the data it is trained on."""
+    return deciding({"data": config["data"]} | {key: config["teacher"][name][key] for key in RECIPE})
+
+
+def needed(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The teachers of a run that must be trained, each by a key that runs wanting the same teacher share."""
+    if not config["distill"]:
+        return ()
+    trained = [name for name, node in recipes(config).items() if not node.get("checkpoint")]
+    return tuple(config_hash(recipe_of(config, name)) for name in trained)
 
 
 def ready(key: str, home: Path = HOME) -> bool:
@@ -88,29 +101,42 @@ def ready(key: str, home: Path = HOME) -> bool:
 
 def obtain(
     config: Mapping[str, Any],
-    name: str,
     benchmark: Benchmark,
     *,
     device: torch.device,
     logger: Callable[..., Any],
     home: Path = HOME,
-) -> TeacherRun:
-    """The teacher a run asks for, trained first if nobody did: other runs that want it wait meanwhile.
+) -> list[TeacherRun]:
+    """The teachers a run asks for, trained first if nobody did: other runs that want them wait meanwhile.
 
-    Raises ValueError if terms are chosen without a teacher, or its checkpoint cannot be read.
+    Raises ValueError if terms are chosen without a teacher, or a checkpoint cannot be read.
     """
     if not config["teacher"]:
         terms = ", ".join(config["distill"])
         raise ValueError(
             f"distill={terms} needs a teacher: add teacher=reid (or oim, …), or choose distill=none"
         )
-    given = config["teacher"].get("checkpoint")
-    if given:
-        checkpoint.load(given)
-        return TeacherRun(name, Path(given))
-    recipe = recipe_of(config)
+    return [
+        _obtain(config, name, benchmark, device=device, logger=logger, home=home) for name in recipes(config)
+    ]
+
+
+def _obtain(
+    config: Mapping[str, Any],
+    name: str,
+    benchmark: Benchmark,
+    *,
+    device: torch.device,
+    logger: Callable[..., Any],
+    home: Path,
+) -> TeacherRun:
+    node = config["teacher"][name]
+    if node.get("checkpoint"):
+        checkpoint.load(node["checkpoint"])
+        return TeacherRun(name, Path(node["checkpoint"]))
+    recipe = recipe_of(config, name)
     directory = home / f"{name}-{address(recipe, benchmark.fingerprint)}"
-    with claim(directory, {**recipe, "trainer": config["teacher"]["trainer"]}, wait_s=-1) as run:
+    with claim(directory, {**recipe, "trainer": node["trainer"]}, wait_s=-1) as run:
         if not run.finished:
             log.info("training the teacher %s in %s", name, directory)
             fit(run, benchmark, device=device, logger=logger, study="teachers", job_type="teacher", name=name)
