@@ -137,7 +137,8 @@ def test_half_precision_is_near_full(name: str) -> None:
 
 def rows(name: str):
     """A term's value, and the embeddings of the people as the naive references take them."""
-    loss, distillation, output, batch = taught(name)
+    with torch.no_grad():
+        loss, distillation, output, batch = taught(name)
     seen = distillation._teachers[name].observe(batch.images, output.boxes)
     targets = region_targets(output.boxes, batch, 0.5)
     return loss, output, seen, targets, distillation.terms[name], batch
