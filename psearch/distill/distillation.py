@@ -23,9 +23,7 @@ class Distillation(nn.Module):
     def __init__(self, teachers: Sequence[Teacher], terms: Mapping[str, Term], *, student: Published) -> None:
         super().__init__()
         self.terms = nn.ModuleDict()
-        self._teachers: dict[
-            str, Teacher
-        ] = {}  # of each term; no modules, so nn.Module does not look at them
+        self._teachers: dict[str, Teacher] = {}  # of each term; no modules, so nn.Module overlooks them
         for name, term in terms.items():
             if not isinstance(term, Term):
                 raise ValueError(f"distill.{name} is no term: {term!r}; choose it first: distill=[…,{name}]")
@@ -36,17 +34,12 @@ class Distillation(nn.Module):
                 raise ValueError(f"distill={name} from teacher={teacher.name}: {error}") from error
             self.terms[name] = term
 
-    @property
-    def weights(self) -> dict[str, float]:
-        """`distill/<name>` -> weight in the sum, at this point of the training."""
-        return {f"distill/{name}": term.weight for name, term in self._active()}
-
-    def share(self, loss: str) -> float:
-        """What is left of the weight of one of the student's own losses, where soft targets take a part."""
-        share = 1.0
-        for _, term in self._active():
-            share *= 1 - min(term.weight, 1.0) * (1 - term.keeps().get(loss, 1.0))
-        return share
+    def weigh(self, weights: Mapping[str, float]) -> dict[str, float]:
+        """The student's own losses with their weights -> all losses with theirs, at this point."""
+        weighed = dict(weights)
+        for name, term in self._every():
+            weighed = term.weigh(name, weighed)
+        return weighed
 
     def at_epoch(self, epoch: float) -> None:
         """Where the training is: schedules follow it."""

@@ -3,12 +3,13 @@ student's OIM loss (Munjal, Amin, Galasso, BMVC 2019, abstract; no code or equat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from psearch.distill.schedule import Scheduled
 from psearch.distill.teacher import People, Teacher
 from psearch.distill.term import Term
 
@@ -66,6 +67,8 @@ class Identities(Term):
     queue: keep OIM's circular queue of unlabelled people (True, as in OIM).
     source: "people" (features of the training boxes) or "prototypes" (the table the teacher's own identity
     loss ended with).
+    weight: of the identity loss against this table, in place of the student's own weight: a table that
+    does not come to meet the student gives a loss several times larger, which drowns detection.
     """
 
     requires = frozenset({"embeddings"})
@@ -78,9 +81,10 @@ class Identities(Term):
         pull: float = 0.1,
         queue: bool = True,
         source: str = "people",
+        weight: Scheduled = 0.1,
         teacher: str | None = None,
     ) -> None:
-        super().__init__(teacher=teacher)
+        super().__init__(weight=weight, teacher=teacher)
         for name, value, known in (
             ("update", update, ("frozen", "momentum", "anchored")),
             ("source", source, ("people", "prototypes")),
@@ -91,6 +95,10 @@ class Identities(Term):
         self.aggregate, self.queue, self.source = AGGREGATES[aggregate], queue, source
         self.frozen = update == "frozen"
         self.pull = pull if update == "anchored" else 0.0
+
+    def weigh(self, name: str, weights: Mapping[str, float]) -> dict[str, float]:
+        """It is the student's own identity loss that it weighs."""
+        return {**weights, "identity": self.weight}
 
     def prepare(self, teacher: Teacher, memory: nn.Module) -> None:
         table = memory.table

@@ -43,8 +43,10 @@ class Objectness(Term):
         self.mu, self.nu = Linear(mu, name="mu", most=1.0), Linear(nu, name="nu")
         self.margin, self.per_image, self.foreground = margin, per_image, foreground
 
-    def keeps(self) -> Mapping[str, float]:
-        return {"rpn_object": self.mu(self.epoch)}
+    def weigh(self, name: str, weights: Mapping[str, float]) -> dict[str, float]:
+        """At weight 1 the hard loss keeps the share μ; at weight 0, watched only, all of it."""
+        soft = min(self.weight, 1.0) * (1 - self.mu(self.epoch))
+        return super().weigh(name, {**weights, "rpn_object": weights["rpn_object"] * (1 - soft)})
 
     def attach(self, student: Published, teacher: Teacher) -> None:
         ours, theirs = student.anchor_grid, teacher.published.anchor_grid

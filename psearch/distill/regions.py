@@ -42,8 +42,10 @@ class Regions(Term):
         self.mu, self.nu = Linear(mu, name="mu", most=1.0), Linear(nu, name="nu")
         self.margin, self.background, self.temperature = margin, background, temperature
 
-    def keeps(self) -> Mapping[str, float]:
-        return {"roi_class": self.mu(self.epoch)}
+    def weigh(self, name: str, weights: Mapping[str, float]) -> dict[str, float]:
+        """At weight 1 the hard loss keeps the share μ; at weight 0, watched only, all of it."""
+        soft = min(self.weight, 1.0) * (1 - self.mu(self.epoch))
+        return super().weigh(name, {**weights, "roi_class": weights["roi_class"] * (1 - soft)})
 
     def forward(self, student: SearchOutput, teacher: SearchOutput, batch: Batch) -> Tensor:
         assert student.box_logits is not None and teacher.box_logits is not None

@@ -36,10 +36,10 @@ class Term(nn.Module):
         """Of the raw value in the sum, at this point of the training."""
         return self._weight(self.epoch)
 
-    def keeps(self) -> Mapping[str, float]:
-        """Loss of the student -> the share of it that stays beside this term at full weight (the μ of a mix
-        of hard and soft targets); losses that are not named stay whole."""
-        return {}
+    def weigh(self, name: str, weights: Mapping[str, float]) -> dict[str, float]:
+        """Loss -> weight in the sum, without this term -> with it: by default its own loss, `distill/<name>`,
+        joins, if it has one; a term may change the weights of others."""
+        return {**weights, f"distill/{name}": self.weight} if self.needs else dict(weights)
 
     def attach(self, student: Published, teacher: Teacher) -> None:
         """When the run is built: make adapters; ValueError if the two networks do not go together."""

@@ -14,10 +14,12 @@ class Network(nn.Module):
     `wanted` names the parts of it that will be read: what none of them needs is not computed, and is None.
 
     embedding_size: length of an identity embedding. detects: it proposes boxes of its own.
+    budget: boxes per image that a search describes at most; the typical few if it does not detect.
     """
 
     embedding_size: int
     detects: bool = True
+    budget: int = 4
 
     @property
     def taps(self) -> Mapping[str, Tap]:

@@ -95,7 +95,8 @@ def _run_directories(directory: Path) -> list[Path]:
         raise ValueError(f"{directory} is no directory: name a study (outputs/<study>) or a run directory")
     if any((directory / mark).exists() for mark in MARKS):
         return [directory]
-    return sorted(run for run in directory.iterdir() if any((run / mark).exists() for mark in MARKS))
+    folders = [folder for folder in directory.iterdir() if not folder.name.startswith(".")]
+    return sorted(run for run in folders if any((run / mark).exists() for mark in MARKS))
 
 
 def _find_teachers(run: Run) -> list[Path]:
@@ -111,6 +112,7 @@ def _read_run(directory: Path) -> Run | Failure:
     try:
         results = json.loads((directory / "results.json").read_text(encoding="utf-8"))
         _check(results)
+        results["cost"] = _cost(directory) or results.get("cost")
     except FileNotFoundError:
         return _failure(
             directory, "no results.json: still running, or stopped; run its command again to resume"
@@ -119,6 +121,14 @@ def _read_run(directory: Path) -> Run | Failure:
         return _failure(directory, f"results.json is not usable ({type(error).__name__}: {error})")
     config = read_config(directory / "config.yaml")
     return Run(directory, results, config, settings(config, results["variant"].get("overrides", ())))
+
+
+def _cost(directory: Path) -> Any:
+    """The cost measured for the comparison, after all runs, if there is one."""
+    try:
+        return json.loads((directory / "cost.json").read_text(encoding="utf-8"))["cost"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _failure(directory: Path, reason: str) -> Failure:

@@ -9,15 +9,18 @@ from typing import Any
 
 import torch
 
-from psearch.evaluation.evaluator import Evaluator
 from psearch.evaluation.files import write_detections
+from psearch.tracking.tracker import Tracker
 from psearch.training.build import build
+from psearch.training.examples import example_searches, ranked_searches
 from psearch.training.fit import fit
 from psearch.training.identity import job_name
-from psearch.training.measure import agreement, device_named, measure, origin, scenes_of, short, split_named
+from psearch.training.measure import agreement, device_named, measure, origin, short
 from psearch.training.run import Run, claim
+from psearch.training.summary import summary
 from psearch.training.task import NetworkTask
 from psearch.training.teachers import TeacherRun, obtain
+from psearch.training.yardstick import Yardstick
 from psearch.types import Benchmark
 
 log = logging.getLogger(__name__)
@@ -43,11 +46,12 @@ def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
     directory = Path(config["directory"] or OUTPUTS / config["study"] / job_name(variant, config))
     with claim(directory, config) as claimed:
         if claimed.finished:
-            log.info("%s is done already", short(directory))
-            results = claimed.results
+            log.info("done already")
+            results = claimed.results or {}
         else:
             results = _train(claimed, variant, benchmark, teachers, device=device, logger=logger)
-    metrics = (results or {})["metrics"]
+    metrics = results["metrics"]
+    log.info("%s: %s", short(directory), summary(results))
     return float(metrics.get("mAP", metrics["gt_mAP"]))
 
 
@@ -61,15 +65,19 @@ def _train(
     logger: Any,
 ) -> dict[str, Any]:
     config = claimed.config
-    evaluator: Evaluator = build(config["evaluation"]["evaluator"])
-    split = split_named(benchmark, config["evaluation"]["split"])
+    workers = config["trainer"]["workers"]
+    yardstick = Yardstick.of(benchmark, config["evaluation"], device=device, workers=workers)
+    validation = yardstick.validation()
     loaded = [teacher.load(benchmark, device) for teacher in teachers]
 
-    def evaluate(task: NetworkTask) -> dict[str, Any]:
-        evaluation, measured = measure(task, benchmark, evaluator, split, device=device)
+    def evaluate(task: NetworkTask, tracker: Tracker) -> dict[str, Any]:
+        evaluation, measured = measure(task, yardstick)
+        split = yardstick.split
         write_detections(
             claimed.directory / DETECTIONS, split.scenes, evaluation.detections, evaluation.query_embeddings
         )
+        found = ranked_searches(evaluation.result, split, evaluation.detections)
+        tracker.images("searches", example_searches(found, split, claimed.directory / "searches"))
         known = [
             {"name": run.name, "directory": short(run.directory), "fingerprint": teacher.fingerprint}
             for run, teacher in zip(teachers, loaded, strict=True)
@@ -77,10 +85,8 @@ def _train(
         return {"role": "student", "variant": dict(variant), "teachers": known} | measured | origin(config)
 
     def validate(task: NetworkTask) -> dict[str, float]:
-        assert benchmark.val is not None
-        scenes = scenes_of(benchmark, benchmark.val)
-        metrics = evaluator(task.network, scenes, benchmark.val, device=device).metrics
-        return metrics | agreement(task, scenes, device=device)
+        assert validation is not None
+        return validation.network(task.network).metrics | agreement(task, validation)
 
     return fit(
         claimed,
@@ -89,9 +95,8 @@ def _train(
         logger=logger,
         study=config["study"],
         job_type="student",
-        name=claimed.directory.name,
+        variant=variant,
         teachers=loaded,
         evaluate=evaluate,
-        validate=validate if benchmark.val is not None else None,
-        tags=tuple(str(variant[key]) for key in ("student", "compression", "teacher", "distill")),
+        validate=validate if validation is not None else None,
     )

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 HOME = Path("outputs/teachers")
 RECIPE = ("student", "compression", "trainer", "seed")
+SEARCHES = frozenset({"gallery_size", "queries", "subset"})
+"""Keys of a data set that decide what is searched in it, not what is trained on."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class TeacherRun:
         def people() -> People:
             return people_of(network, benchmark, directory=self.directory, teacher=print_, device=device)
 
-        same_people = state["facts"].get("data") == benchmark.fingerprint
+        same_people = state["facts"].get("data") == benchmark.train_fingerprint
         return Teacher(
             network,
             name=self.name,
@@ -77,8 +79,15 @@ def recipes(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def recipe_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The part of a run's config that decides a teacher's weights, with the data it is trained on."""
-    return deciding({"data": config["data"]} | {key: config["teacher"][name][key] for key in RECIPE})
+    """The part of a run's config that a teacher is made from, with the data it is trained on."""
+    data = {key: value for key, value in config["data"].items() if key not in SEARCHES}
+    return {"data": data} | {key: config["teacher"][name][key] for key in RECIPE}
+
+
+def variant_of(name: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What a teacher is called by where students are called by the choices made for them."""
+    words = {"student": name, "compression": "", "teacher": "none", "distill": "none"}
+    return words | {"seed": recipe.get("seed", 0), "overrides": []}
 
 
 def needed(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -130,16 +139,24 @@ def _obtain(
     logger: Callable[..., Any],
     home: Path,
 ) -> TeacherRun:
-    node = config["teacher"][name]
-    if node.get("checkpoint"):
-        checkpoint.load(node["checkpoint"])
-        return TeacherRun(name, Path(node["checkpoint"]))
+    given = config["teacher"][name].get("checkpoint")
+    if given:
+        checkpoint.load(given)
+        return TeacherRun(name, Path(given))
     recipe = recipe_of(config, name)
-    directory = home / f"{name}-{address(recipe, benchmark.fingerprint)}"
-    with claim(directory, {**recipe, "trainer": node["trainer"]}, wait_s=-1) as run:
+    directory = home / f"{name}-{address(deciding(recipe), benchmark.train_fingerprint)}"
+    with claim(directory, recipe, wait_s=-1) as run:
         if not run.finished:
             log.info("training the teacher %s in %s", name, directory)
-            fit(run, benchmark, device=device, logger=logger, study="teachers", job_type="teacher", name=name)
+            fit(
+                run,
+                benchmark,
+                device=device,
+                logger=logger,
+                study="teachers",
+                job_type="teacher",
+                variant=variant_of(name, recipe),
+            )
     return TeacherRun(name, directory / checkpoint.LAST)
 
 

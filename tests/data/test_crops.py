@@ -116,7 +116,7 @@ def test_the_cache_gives_the_same_crops_and_knows_its_data_and_parameters(tmp_pa
     assert np.array_equal(first.images, again.images) and np.array_equal(first.ids, again.ids)
     assert (again.size, again.border) == (first.size, first.border)
     training_crops(benchmark, size=(32, 16), cache=tmp_path)
-    training_crops(replace(benchmark, fingerprint="def"), cache=tmp_path)
+    training_crops(replace(benchmark, train_fingerprint="def"), cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
 
 

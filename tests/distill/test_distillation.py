@@ -144,7 +144,9 @@ def test_weights_follow_their_schedules() -> None:
     seen = []
     for epoch in (0.0, 1.0, 2.0, 8.0):
         distillation.at_epoch(epoch)
-        seen.append((distillation.weights["distill/features"], distillation.share("roi_class")))
+        weights = distillation.weigh({"roi_class": 1.0, "roi_box": 3.0})
+        assert weights["roi_box"] == 3.0
+        seen.append((weights["distill/features"], weights["roi_class"]))
     assert seen == [(0.0, 1.0), (0.5, 0.75), (1.0, 0.5), (2.0, 0.5)]
 
 

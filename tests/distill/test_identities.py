@@ -70,6 +70,13 @@ def test_the_frozen_table_is_the_teachers_and_the_teacher_is_not_run_at_a_step()
     assert torch.equal(criterion.memory.table, wanted) and counting.calls == 0
 
 
+def test_its_weight_is_that_of_the_identity_loss():
+    """In place of the student's own, and it adds no loss of its own."""
+    terms = {"identities": Identities(weight=0.25)}
+    distillation = Distillation([teacher()], terms, student=toys.network())
+    assert distillation.weigh({"roi_box": 1.0, "identity": 1.0}) == {"roi_box": 1.0, "identity": 0.25}
+
+
 def test_switches_reach_the_memory():
     prototypes = torch.eye(16)[:5] * 3
     for options, moves in [({"update": "momentum"}, True), ({"update": "anchored"}, True), ({}, False)]:

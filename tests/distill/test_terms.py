@@ -301,8 +301,8 @@ def test_the_hard_loss_makes_room_for_the_soft_one() -> None:
     for weight, share in ((0.0, 1.0), (0.5, 0.85), (1.0, 0.7), (3.0, 0.7)):
         term = Regions(mu=0.7, weight=weight)
         distillation = Distillation([teacher()], {"regions": term}, student=toys.network())
-        assert distillation.share("roi_class") == pytest.approx(share)
-        assert distillation.share("roi_box") == 1.0
+        weights = distillation.weigh({"roi_class": 2.0, "roi_box": 1.0})
+        assert weights == pytest.approx({"roi_class": 2 * share, "roi_box": 1.0, "distill/regions": weight})
 
 
 def test_bounded_regression_forgives_who_beats_the_teacher() -> None:

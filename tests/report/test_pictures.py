@@ -63,6 +63,7 @@ def test_examples_are_spaced_and_changes_are_the_largest_of_both_signs() -> None
     assert most_changed(before, after, 2) == [1, 3, 0, 4]
     assert most_changed(before, after, 1) == [1, 3]
     assert most_changed(before, before, 3) == []
+    assert most_changed([None, *before[1:]], after, 2) == [1, 3, 4]
 
 
 def test_people_are_found_missed_ignored_or_imagined() -> None:
