@@ -69,8 +69,8 @@ def _files(group: str, hydra: Any) -> list[str]:
     loader = GlobalHydra.instance().config_loader()
     overrides = [*hydra.overrides.hydra, *hydra.overrides.task]
     tree = loader.compute_defaults_list(hydra.job.config_name, overrides, RunMode.RUN)
-    paths = [d.config_path for d in tree.defaults if d.package == group and d.config_path is not None]
-    return [path.removeprefix(f"{group}/") for path in paths if path.startswith(f"{group}/")]
+    chosen = [d.config_path for d in tree.defaults if d.parent == hydra.job.config_name and d.config_path]
+    return [path.removeprefix(f"{group}/") for path in chosen if path.startswith(f"{group}/")]
 
 
 def _decides(override: str, taught: bool) -> bool:

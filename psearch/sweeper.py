@@ -25,14 +25,14 @@ Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
 
 @dataclass(frozen=True)
 class Job:
-    """One point of the grid: what it is called, its overrides, its study, the teacher it waits for."""
+    """One point of the grid: what it is called, its overrides, its study, the teachers it waits for."""
 
     name: str
     overrides: tuple[str, ...]
     study: str
-    teacher: str | None = None
+    teachers: tuple[str, ...] = ()
 
-    def training_its_teacher(self) -> Job:
+    def training_its_teachers(self) -> Job:
         """The job that does nothing but train what this one waits for."""
         return Job(f"the teacher of {self.name}", (*self.overrides, "stage=teacher"), self.study)
 
@@ -40,9 +40,10 @@ class Job:
 class StudySweep:
     """Runs the points of a grid through a launcher in two batches.
 
-    First the missing teachers, beside the runs that wait for none of them; then the rest. Each distinct
-    teacher is one job: the first run that needs it with `stage=teacher`. Points that mean the same run
-    directory are one job. A failed job stops no other, and the comparison is made whatever happens.
+    First the missing teachers, beside the runs that wait for none of them; then the rest. A distinct
+    teacher is trained in one job: the first run that needs it with `stage=teacher`, which trains all of its
+    own. Points that mean the same run directory are one job. A failed job stops no other, and the
+    comparison is made whatever happens.
     hydra: overrides of Hydra's own settings, which compose every job alike.
     """
 
@@ -56,11 +57,12 @@ class StudySweep:
     def run(self, points: Sequence[Sequence[str]]) -> None:
         """Launch everything and wait; ValueError at the end if a job failed."""
         jobs = self.jobs(points)
-        first = {job.teacher: job for job in reversed(jobs) if job.teacher is not None}
-        teachers = {key: job.training_its_teacher() for key, job in first.items()}
+        first = {key: job for job in reversed(jobs) for key in job.teachers}
+        teachers = {key: job.training_its_teachers() for key, job in first.items()}
         try:
-            self.start([*teachers.values(), *(job for job in jobs if job.teacher is None)])
-            self.start([job for job in jobs if job.teacher and self.has_teacher(job, teachers)])
+            training = dict.fromkeys(teachers.values())  # one job may train several
+            self.start([*training, *(job for job in jobs if not job.teachers)])
+            self.start([job for job in jobs if job.teachers and self.has_teachers(job, teachers)])
         finally:
             for study in dict.fromkeys(job.study for job in jobs):
                 self.compare(study)
@@ -79,8 +81,7 @@ class StudySweep:
         for point in points:
             cfg, hydra = check(self.config_name, [*self.hydra, *point])
             config = resolved(cfg)
-            key = needed(config)
-            teacher = None if key is None or ready(key) else key
+            teachers = tuple(key for key in needed(config) if not ready(key))
             place = (
                 config["study"],
                 config["directory"],
@@ -88,12 +89,12 @@ class StudySweep:
                 config["stage"],
             )
             name = " ".join(text for text in point if text not in everywhere) or " ".join(point)
-            distinct.setdefault(place, Job(name, tuple(point), str(config["study"]), teacher))
+            distinct.setdefault(place, Job(name, tuple(point), str(config["study"]), teachers))
         return list(distinct.values())
 
-    def has_teacher(self, job: Job, teachers: Mapping[str, Job]) -> bool:
-        """Whether the teacher that a job waited for was trained; if not, the job has failed with it."""
-        if job.teacher is None or teachers[job.teacher].name not in self.failures:
+    def has_teachers(self, job: Job, teachers: Mapping[str, Job]) -> bool:
+        """Whether the teachers that a job waited for were trained; if not, the job has failed with them."""
+        if not any(teachers[key].name in self.failures for key in job.teachers):
             return True
         self.fail(job.name, "not started: its teacher could not be trained")
         return False

@@ -58,11 +58,11 @@ def run_directories(study: Path) -> Iterator[Path]:
         if (run / "wandb").is_dir():
             yield run
         try:
-            teacher = json.loads((run / "results.json").read_text())["teacher"]
+            teachers = json.loads((run / "results.json").read_text())["teachers"]
         except (OSError, ValueError, KeyError):
             continue
-        if teacher and (Path(teacher["directory"]) / "wandb").is_dir():
-            yield Path(teacher["directory"])
+        places = (Path(teacher["directory"]) for teacher in teachers)
+        yield from (place for place in places if (place / "wandb").is_dir())
 
 
 if __name__ == "__main__":

@@ -145,6 +145,15 @@ class Tap(NamedTuple):
     stride: int
 
 
+class AnchorGrid(NamedTuple):
+    """The anchors a network's proposals start from: sizes (square roots of areas, input pixels), aspects
+    (height over width), all of them at every `stride` input pixels."""
+
+    sizes: tuple[float, ...]
+    aspects: tuple[float, ...]
+    stride: int
+
+
 @dataclass(frozen=True, eq=False)
 class SearchOutput:
     """Everything a network says about a batch of b images; a part it does not have is None.
@@ -167,6 +176,10 @@ class SearchOutput:
     box_logits: Tensor | None = None
     box_deltas: Tensor | None = None
     embeddings: Tensor | None = None
+
+
+EVERYTHING = frozenset(part.name for part in fields(SearchOutput))
+"""All parts of a `SearchOutput`; who reads only some of them asks for those, and the rest is not computed."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,12 @@ TINY = (
     "logger=jsonl",
     "device=cpu",
 )
-TEACHER = ("teacher.trainer.epochs=1", "teacher.trainer.batch_size=8")
+
+
+def teachers(*names: str) -> tuple[str, ...]:
+    """Overrides that choose teachers and make their training short."""
+    sizes = [f"teacher.{name}.trainer.{key}" for name in names for key in ("epochs=1", "batch_size=8")]
+    return (f"teacher=[{','.join(names)}]" if len(names) > 1 else f"teacher={names[0]}", *sizes)
 
 
 def composed(*overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:

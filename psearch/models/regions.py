@@ -26,9 +26,13 @@ class RegionHead(nn.Module):
             nn.init.normal_(layer.weight, std=spread)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, regions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Region maps (N, c, h, w) -> box logits (N, 2), box deltas (N, 4), embeddings (N, d)."""
+    def locate(self, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """Region maps (N, c, h, w) -> box logits (N, 2), box deltas (N, 4)."""
         flat = regions.flatten(1) if self.keep_layout else regions.mean(dim=(2, 3))
+        return self.box_logits(flat), self.box_deltas(flat)
+
+    def identify(self, regions: Tensor) -> Tensor:
+        """Region maps (N, c, h, w) -> embeddings (N, d), unit length."""
         rows = rearrange(regions, "n c (s h) w -> n s c h w", s=self.strips).mean(dim=(3, 4))
         embeddings = self.embedding(rearrange(rows, "n s c -> n (s c)"))
-        return self.box_logits(flat), self.box_deltas(flat), normalize(embeddings.float(), dim=1)
+        return normalize(embeddings.float(), dim=1)

@@ -110,7 +110,11 @@ class _Checkpoint:
             run = {}
         variant = run.get("variant") or _variant(self.path.resolve().parent.name, self.config["seed"])
         training = {"epochs": self.state["epoch"], "seconds": self.state["seconds"]}
-        return {"variant": variant | {"data": data}, "teacher": run.get("teacher"), "training": training}
+        return {
+            "variant": variant | {"data": data},
+            "teachers": run.get("teachers", []),
+            "training": training,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +135,7 @@ class _File:
     def known(self, data: str) -> dict[str, Any]:
         """Nothing but its name."""
         variant = _variant(self.path.stem, self.config["seed"]) | {"data": data}
-        return {"variant": variant, "teacher": None, "training": {}}
+        return {"variant": variant, "teachers": [], "training": {}}
 
 
 def _variant(name: str, seed: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -29,7 +29,7 @@ def fit(
     study: str,
     job_type: str,
     variant: Mapping[str, Any],
-    teacher: Teacher | None = None,
+    teachers: Sequence[Teacher] = (),
     evaluate: Callable[[NetworkTask, Tracker], dict[str, Any]] | None = None,
     validate: Callable[[NetworkTask], dict[str, float]] | None = None,
 ) -> dict[str, Any]:
@@ -45,9 +45,9 @@ def fit(
         logger, run.directory, config=config, variant=variant, study=study, job_type=job_type
     ) as tracker:
         task, facts = new_task(config, benchmark, seed=config["seed"])
-        if teacher is not None:
+        if teachers:
             terms = {key: build(node) for key, node in config["distill"].items()}
-            task.learn_from(Distillation(teacher, terms, student=task.network))
+            task.learn_from(Distillation(teachers, terms, student=task.network))
         loader = task.loader(
             benchmark, batch_size=trainer.batch_size, seed=config["seed"], workers=trainer.workers
         )
@@ -66,4 +66,3 @@ def fit(
         tracker.summary(summary_of(results))
         tracker.checkpoint(run.directory / LAST)
     return results
-

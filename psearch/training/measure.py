@@ -38,6 +38,16 @@ def measure(task: NetworkTask, yardstick: Yardstick) -> tuple[Evaluation, dict[s
     return evaluation, yardstick.record(evaluation) | {"cost": spent}
 
 
+@torch.no_grad()
+def agreement(task: NetworkTask, yardstick: Yardstick) -> dict[str, float]:
+    """Each distillation term over scenes it was not trained on, the mean of its batches: how near the student
+    has come to its teachers. Empty for a task that nobody teaches."""
+    if not task.taught:
+        return {}
+    seen = [task.agreement(batch.to(yardstick.device)) for batch in yardstick.loader()]
+    return {name: float(torch.stack([values[name] for values in seen]).mean()) for name in seen[0]}
+
+
 def device_named(name: str) -> torch.device:
     """`auto` is the first GPU, else the CPU. Raises ValueError for a GPU that is not there."""
     if name == "auto":

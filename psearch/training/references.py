@@ -57,12 +57,11 @@ def make_references(
 
     What is there already is kept as long as it was made from the same data, protocol and detector.
     """
-    taught = {m.results["teacher"]["directory"]: m for m in members if m.results.get("teacher")}
-    for directory, member in taught.items():
-        known = member.results["teacher"]
-        checkpoint = member.config["teacher"].get("checkpoint") or Path(directory) / "last.pt"
+    taught = {known["directory"]: (known, m) for m in members for known in m.results.get("teachers") or ()}
+    for directory, (known, member) in taught.items():
+        checkpoint = member.config["teacher"][known["name"]].get("checkpoint") or Path(directory) / "last.pt"
         run = TeacherRun(known["name"], Path(checkpoint))
-        _Reference(study, benchmark, members, member, run, device).make()
+        _Reference(study, benchmark, members, member, run, device, known).make()
 
 
 class _Reference:
@@ -76,12 +75,13 @@ class _Reference:
         member: Student,
         teacher: TeacherRun,
         device: torch.device,
+        known: Mapping[str, Any],
     ) -> None:
         self.study, self.benchmark, self.members = study, benchmark, members
-        self.member, self.teacher, self.device = member, teacher, device
+        self.member, self.teacher, self.device, self.known = member, teacher, device, known
         workers = member.config["trainer"]["workers"]
         self.yardstick = Yardstick.of(benchmark, member.config["evaluation"], device=device, workers=workers)
-        self.recipe = member.config["teacher"]
+        self.recipe = member.config["teacher"][teacher.name]
 
     def make(self) -> None:
         task = self.teacher.task()
@@ -109,8 +109,10 @@ class _Reference:
 
     def _teacher(self, task: NetworkTask) -> dict[str, Any]:
         _, measured = measure(task.to(self.device), self.yardstick)
+        if "embeddings" not in task.provides:
+            measured = _only_detection(measured)
         variant = variant_of(self.teacher.name, self.recipe) | {"data": self.benchmark.name}
-        return {"variant": variant, "teacher": None} | measured | origin(self.recipe)
+        return {"variant": variant, "teachers": []} | measured | origin(self.recipe)
 
     def _two_step(self, task: NetworkTask, best: Student) -> dict[str, Any]:
         split = self.yardstick.split
@@ -123,7 +125,7 @@ class _Reference:
             "variant": variant_of(self.teacher.name, self.recipe) | words | {"data": self.benchmark.name},
             **self.yardstick.record(evaluation),
             "metrics": evaluation.metrics | {key: upper[key] for key in ("gt_mAP", "gt_top1")},
-            "teacher": self.member.results["teacher"],
+            "teachers": [dict(self.known)],
         } | origin(self.recipe)
 
     def _write(self, place: Path, results: dict[str, Any]) -> None:
@@ -132,6 +134,12 @@ class _Reference:
         if own.exists():
             shutil.copyfile(own, place / "config.yaml")
         replace_json(place / "results.json", results)
+
+
+def _only_detection(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """The measurements of a network that never learnt who people are, without its meaningless searches."""
+    metrics = {name: value for name, value in measured["metrics"].items() if name.startswith("detection_")}
+    return {**measured, "metrics": metrics, "per_query": {}, "intervals": {}, "searches": {}}
 
 
 def _made_from(place: Path) -> Any:

@@ -66,14 +66,16 @@ class SearchTask(NetworkTask):
         self.distillation = None
 
     def learn_from(self, distillation: Distillation) -> None:
-        """Add a teacher's terms; the network and its state dict stay what they are."""
+        """Add what its teachers' terms ask; the network and its state dict stay what they are."""
         distillation.prepare(self.criterion.memory)
         self.distillation = distillation
 
     @property
     def weights(self) -> dict[str, float]:
-        """Loss name -> weight in the sum."""
-        return self.criterion.weights | (self.distillation.weights if self.distillation else {})
+        """Loss name -> weight in the sum, at this point of the training."""
+        if self.distillation is None:
+            return self.criterion.weights
+        return self.distillation.weigh(self.criterion.weights)
 
     @property
     def provides(self) -> frozenset[str]:
@@ -98,6 +100,23 @@ class SearchTask(NetworkTask):
             workers=workers,
             **self.loading | {"cache": kept},
         )
+
+    def at_epoch(self, epoch: float) -> None:
+        """Schedules of distillation terms follow the training."""
+        if self.distillation is not None:
+            self.distillation.at_epoch(epoch)
+
+    @property
+    def taught(self) -> bool:
+        """Whether some term teaches it."""
+        return self.distillation is not None
+
+    def agreement(self, batch: Batch) -> dict[str, Tensor]:
+        """Every term on a batch, as raw values: how near the student is to its teachers there."""
+        assert self.distillation is not None
+        output: SearchOutput = self.network(batch.images, self.criterion.pick(batch))
+        terms: dict[str, Tensor] = self.distillation(output, batch)
+        return terms
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         output: SearchOutput = self.network(batch.images, self.criterion.pick(batch))

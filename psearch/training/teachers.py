@@ -66,10 +66,22 @@ class TeacherRun:
         )
 
 
-def recipe_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a run's config that its teacher is made from, with the data it is trained on."""
+def recipes(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Name -> node of each teacher that a run names. Raises ValueError for a node that is no recipe."""
+    for name, node in config["teacher"].items():
+        missing = set(RECIPE) - set(node if isinstance(node, Mapping) else ())
+        if missing:
+            raise ValueError(
+                f"teacher.{name} is no recipe, it has no {', '.join(sorted(missing))}: a file of "
+                f"conf/teacher opens with '# @package teacher.<its name>' and has {', '.join(RECIPE)}"
+            )
+    return dict(config["teacher"])
+
+
+def recipe_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The part of a run's config that a teacher is made from, with the data it is trained on."""
     data = {key: value for key, value in config["data"].items() if key not in SEARCHES}
-    return {"data": data} | {key: config["teacher"][key] for key in RECIPE}
+    return {"data": data} | {key: config["teacher"][name][key] for key in RECIPE}
 
 
 def variant_of(name: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,11 +90,12 @@ def variant_of(name: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
     return words | {"seed": recipe.get("seed", 0), "overrides": []}
 
 
-def needed(config: Mapping[str, Any]) -> str | None:
-    """A key that runs wanting the same teacher share; None if this run wants none that must be trained."""
-    if not config["distill"] or not config["teacher"] or config["teacher"].get("checkpoint"):
-        return None
-    return config_hash(recipe_of(config))
+def needed(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The teachers of a run that must be trained, each by a key that runs wanting the same teacher share."""
+    if not config["distill"]:
+        return ()
+    trained = [name for name, node in recipes(config).items() if not node.get("checkpoint")]
+    return tuple(config_hash(recipe_of(config, name)) for name in trained)
 
 
 def ready(key: str, home: Path = HOME) -> bool:
@@ -97,27 +110,40 @@ def ready(key: str, home: Path = HOME) -> bool:
 
 def obtain(
     config: Mapping[str, Any],
-    name: str,
     benchmark: Benchmark,
     *,
     device: torch.device,
     logger: Callable[..., Any],
     home: Path = HOME,
-) -> TeacherRun:
-    """The teacher a run asks for, trained first if nobody did: other runs that want it wait meanwhile.
+) -> list[TeacherRun]:
+    """The teachers a run asks for, trained first if nobody did: other runs that want them wait meanwhile.
 
-    Raises ValueError if terms are chosen without a teacher, or its checkpoint cannot be read.
+    Raises ValueError if terms are chosen without a teacher, or a checkpoint cannot be read.
     """
     if not config["teacher"]:
         terms = ", ".join(config["distill"])
         raise ValueError(
             f"distill={terms} needs a teacher: add teacher=reid (or oim, …), or choose distill=none"
         )
-    given = config["teacher"].get("checkpoint")
+    return [
+        _obtain(config, name, benchmark, device=device, logger=logger, home=home) for name in recipes(config)
+    ]
+
+
+def _obtain(
+    config: Mapping[str, Any],
+    name: str,
+    benchmark: Benchmark,
+    *,
+    device: torch.device,
+    logger: Callable[..., Any],
+    home: Path,
+) -> TeacherRun:
+    given = config["teacher"][name].get("checkpoint")
     if given:
         checkpoint.load(given)
         return TeacherRun(name, Path(given))
-    recipe = recipe_of(config)
+    recipe = recipe_of(config, name)
     directory = home / f"{name}-{address(deciding(recipe), benchmark.train_fingerprint)}"
     with claim(directory, recipe, wait_s=-1) as run:
         if not run.finished:

@@ -50,7 +50,7 @@ class Yardstick:
     def network(self, network: Network) -> Evaluation:
         """One pass of the network over the scenes, then everything there is to measure."""
         return self.evaluator(
-            network, self._loader(), self.split, galleries=self.galleries, device=self.device
+            network, self.loader(), self.split, galleries=self.galleries, device=self.device
         )
 
     def file(self, path: Path) -> Evaluation:
@@ -63,7 +63,7 @@ class Yardstick:
     def two_step(self, network: Network, found: Sequence[Detections]) -> Evaluation:
         """Another network's finds, described by this one."""
         return self.evaluator.two_step(
-            network, self._loader(), self.split, found, galleries=self.galleries, device=self.device
+            network, self.loader(), self.split, found, galleries=self.galleries, device=self.device
         )
 
     def validation(self) -> Yardstick | None:
@@ -86,7 +86,8 @@ class Yardstick:
             "searches": evaluation.searches,
         }
 
-    def _loader(self) -> SceneLoader:
+    def loader(self) -> SceneLoader:
+        """The split's scenes in order, as a network sees them."""
         return SceneLoader(self.split, batch_size=8, sides=self.benchmark.sides, workers=self.workers)
 
 

@@ -12,9 +12,9 @@ from psearch.training.compare import compare_studies
 from psearch.training.identity import job_name
 from psearch.training.study import run
 from psearch.training.teachers import needed, ready
-from tests.study import TEACHER, composed
+from tests.study import composed, teachers
 
-TAUGHT = ("teacher=reid", "distill=identities", *TEACHER)
+TAUGHT = (*teachers("reid"), "distill=identities")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_results_say_what_was_measured_and_by_which_protocol(inside):
         assert results["cost"]["parameters"] > 0 and results["cost"]["macs"] > 0
         assert results["code"] and results["machine"]["torch"] == torch.__version__
     assert alone["protocol"]["fingerprint"] == taught["protocol"]["fingerprint"]
-    assert alone["teacher"] is None and taught["teacher"]["name"] == "reid"
+    assert alone["teachers"] == [] and taught["teachers"][0]["name"] == "reid"
 
 
 def test_a_taught_student_has_the_keys_and_the_cost_of_one_that_was_not(inside):
@@ -102,16 +102,35 @@ def test_the_comparison_holds_students_teacher_and_two_step(inside):
 
 
 def test_a_search_teacher_is_its_own_reference(inside):
-    small = ("teacher=oim", "distill=identities", *TEACHER)
+    small = (*teachers("oim"), "distill=identities")
     run(*composed("study=searching", *small))
     run(*composed("study=searching"))
     text = compare_studies([Path("outputs/searching")], device="cpu")
     assert "teacher oim" in text and "two-step" not in text
 
 
+def test_two_teachers_each_give_what_they_know(inside):
+    """A detector and a re-ID network: rows of their own, agreement on held-out scenes in the metrics."""
+    both = (*teachers("detector", "reid"), "distill=[detector,embeddings]", "trainer.validate_every=2")
+    run(*composed("study=pair", *both))
+    run(*composed("study=pair"))
+    [job] = (inside / "outputs" / "pair").glob("oim-tiny-detector+reid-detector+embeddings-*")
+    results = json.loads((job / "results.json").read_text())
+    assert [known["name"] for known in results["teachers"]] == ["detector", "reid"]
+    rows = [json.loads(line) for line in (job / "metrics.jsonl").read_text().splitlines()]
+    validated = next(row for row in rows if "val/mAP" in row)
+    for name in ("features", "objectness", "regions", "embeddings"):
+        assert validated[f"val/distill/{name}"] > 0
+    text = compare_studies([Path("outputs/pair")], device="cpu")
+    assert "detector+embeddings from detector+reid" in text and "two-step oim tiny + reid" in text
+    [row] = (inside / "outputs" / "pair").glob("detector-*/results.json")
+    metrics = json.loads(row.read_text())["metrics"]
+    assert "detection_AP" in metrics and "mAP" not in metrics and "gt_mAP" not in metrics
+
+
 def test_a_checkpoint_can_be_the_teacher(inside):
     last = next((inside / "outputs" / "teachers").glob("reid-*/last.pt"))
-    run(*composed("study=given", *TAUGHT, f"teacher.checkpoint={last}"))
+    run(*composed("study=given", *TAUGHT, f"teacher.reid.checkpoint={last}"))
     assert not (inside / "outputs" / "given" / "FAILED").exists()
 
 
@@ -119,7 +138,7 @@ def test_a_checkpoint_can_be_the_teacher(inside):
     "overrides, words",
     [
         (("distill=identities",), "needs a teacher"),
-        ((*TAUGHT, "teacher.checkpoint=nowhere.pt"), "there is no checkpoint nowhere.pt"),
+        ((*TAUGHT, "teacher.reid.checkpoint=nowhere.pt"), "there is no checkpoint nowhere.pt"),
         (("compression=crops",), "it is for crops"),
         (("student=reid", "compression=crops", *TAUGHT), "choose distill=none"),
         (("device=cuda",), "no GPU"),
