@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from psearch.command import CONF
 from psearch.config import resolved, variant
 from psearch.overrides import check
-from tests import study
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 ROOTS = [path.stem for path in FILES if len(path.parts) == 1]
@@ -116,10 +115,3 @@ def test_a_list_of_terms_is_named_by_its_files(tmp_path: Path) -> None:
     cfg, hydra = composed(search, "teacher=reid", "distill=[identities,softer]")
     assert variant(cfg, hydra)["distill"] == "identities+softer"
     assert cfg.distill.identities.pull == 0.5
-
-
-def test_a_checkpoint_is_given_to_the_only_teacher() -> None:
-    config, _ = study.composed("teacher=reid", "distill=identities", "teacher.checkpoint=mine.pt")
-    assert config["teacher"]["reid"]["checkpoint"] == "mine.pt" and set(config["teacher"]) == {"reid"}
-    with pytest.raises(ValueError, match="teacher.detector.checkpoint or teacher.reid.checkpoint"):
-        study.composed("teacher=[detector,reid]", "distill=identities", "teacher.checkpoint=mine.pt")

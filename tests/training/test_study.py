@@ -184,3 +184,10 @@ def test_runs_of_one_architecture_share_one_measured_cost(inside):
     compare_studies([Path("outputs/small")], device="cpu")
     costs = [json.loads((jobs(inside)[k] / "cost.json").read_text()) for k in ("none", "identities")]
     assert costs[0] == costs[1] and costs[0]["cost"]["latency_ms"] > 0
+
+
+def test_teacher_checkpoint_is_short_for_that_of_the_only_teacher():
+    config, _ = composed("teacher=reid", "distill=identities", "teacher.checkpoint=mine.pt")
+    assert config["teacher"]["reid"]["checkpoint"] == "mine.pt" and set(config["teacher"]) == {"reid"}
+    with pytest.raises(ValueError, match="teacher.detector.checkpoint or teacher.reid.checkpoint"):
+        composed("teacher=[detector,reid]", "distill=identities", "teacher.checkpoint=mine.pt")
