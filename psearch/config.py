@@ -33,8 +33,10 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     except InterpolationKeyError as error:
         raise ValueError(f"{error.full_key}: {error.msg}") from None
     assert isinstance(config, dict)
-    if not taught(config):
+    if "teacher" in config and not taught(config):
         config["teacher"] = {}
+    if "study" in config:
+        config["study"] = str(config["study"])  # `study=2026` is a name
     return {str(key): value for key, value in config.items()}
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,16 @@ Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
 
 @dataclass(frozen=True)
 class Job:
-    """One point of the grid: its overrides, its study, the teacher it waits for (None: for none)."""
+    """One point of the grid: what it is called, its overrides, its study, the teacher it waits for."""
 
+    name: str
     overrides: tuple[str, ...]
     study: str
     teacher: str | None = None
 
-    def __str__(self) -> str:
-        return " ".join(self.overrides)
+    def training_its_teacher(self) -> Job:
+        """The job that does nothing but train what this one waits for."""
+        return Job(f"the teacher of {self.name}", (*self.overrides, "stage=teacher"), self.study)
 
 
 class StudySweep:
@@ -47,13 +51,13 @@ class StudySweep:
         self.config_name = config_name
         self.hydra = list(hydra)
         self.launched = 0
-        self.failures: dict[Job | str, str] = {}
+        self.failures: dict[str, str] = {}
 
     def run(self, points: Sequence[Sequence[str]]) -> None:
         """Launch everything and wait; ValueError at the end if a job failed."""
         jobs = self.jobs(points)
         first = {job.teacher: job for job in reversed(jobs) if job.teacher is not None}
-        teachers = {key: Job((*job.overrides, "stage=teacher"), job.study) for key, job in first.items()}
+        teachers = {key: job.training_its_teacher() for key, job in first.items()}
         try:
             self.start([*teachers.values(), *(job for job in jobs if job.teacher is None)])
             self.start([job for job in jobs if job.teacher and self.has_teacher(job, teachers)])
@@ -70,6 +74,7 @@ class StudySweep:
         from psearch.training.identity import job_name
         from psearch.training.teachers import needed, ready
 
+        everywhere = set.intersection(*map(set, points)) if len(points) > 1 else set()
         distinct: dict[tuple[Any, ...], Job] = {}
         for point in points:
             cfg, hydra = check(self.config_name, [*self.hydra, *point])
@@ -82,21 +87,22 @@ class StudySweep:
                 job_name(variant(cfg, hydra), config),
                 config["stage"],
             )
-            distinct.setdefault(place, Job(tuple(point), str(config["study"]), teacher))
+            name = " ".join(text for text in point if text not in everywhere) or " ".join(point)
+            distinct.setdefault(place, Job(name, tuple(point), str(config["study"]), teacher))
         return list(distinct.values())
 
     def has_teacher(self, job: Job, teachers: Mapping[str, Job]) -> bool:
         """Whether the teacher that a job waited for was trained; if not, the job has failed with it."""
-        if job.teacher is None or teachers[job.teacher] not in self.failures:
+        if job.teacher is None or teachers[job.teacher].name not in self.failures:
             return True
-        self.fail(job, "not started: its teacher could not be trained")
+        self.fail(job.name, "not started: its teacher could not be trained")
         return False
 
     def start(self, jobs: Sequence[Job]) -> None:
         """Launch a batch and wait for it."""
         if not jobs:
             return
-        log.info("Starting:%s", "".join(f"\n    {job}" for job in jobs))
+        log.info("Starting:%s", "".join(f"\n    {job.name}" for job in jobs))
         try:
             returns = self.launch([job.overrides for job in jobs], self.launched)
         except BrokenProcessPool:  # a killed worker takes the other workers of its pool with it
@@ -107,14 +113,17 @@ class StudySweep:
         self.launched += len(jobs)
         for job, returned in zip(jobs, returns, strict=True):
             try:
-                _ = returned.return_value
+                with redirect_stderr(StringIO()):  # Hydra prints all overrides of a failed job
+                    _ = returned.return_value
             except Exception as error:
-                self.fail(job, message(error))
+                self.fail(job.name, message(error))
 
     def one_by_one(self, jobs: Sequence[Job]) -> None:
         """After a worker was killed: what has finished skips itself, and who is killed again is known."""
         if len(jobs) == 1:
-            self.fail(jobs[0], "its process was killed; if it ran out of memory, lower hydra.launcher.n_jobs")
+            self.fail(
+                jobs[0].name, "its process was killed; if it ran out of memory, lower hydra.launcher.n_jobs"
+            )
             return
         log.warning("A worker process was killed. Going on with one job at a time.")
         for job in jobs:
@@ -129,7 +138,7 @@ class StudySweep:
         except Exception as error:
             self.fail(f"comparison of {study}", message(error))
 
-    def fail(self, what: Job | str, reason: str) -> None:
+    def fail(self, what: str, reason: str) -> None:
         """Remember and tell why something brought nothing."""
         log.error("FAILED %s: %s", what, reason)
         self.failures[what] = reason

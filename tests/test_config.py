@@ -67,10 +67,15 @@ def test_a_stage_that_does_not_exist_is_refused() -> None:
 
 def test_resolved_is_plain_and_without_interpolations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHERE", "there")
-    cfg, _ = composed("data.root=${oc.env:WHERE}")
+    cfg, _ = composed("data.root=${oc.env:WHERE}", "study=2026")
     config = resolved(cfg)
     assert type(config) is dict and type(config["data"]) is dict
     assert config["data"]["root"] == "there" and config["seed"] == 1
+    assert config["study"] == "2026"
+
+
+def test_a_config_that_trains_nothing_is_resolved_too() -> None:
+    assert resolved(compose("evaluate"))["checkpoint"] is None
 
 
 def test_a_teacher_without_a_term_is_the_student_alone() -> None:

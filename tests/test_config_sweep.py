@@ -124,7 +124,7 @@ def test_a_failed_job_stops_nothing_but_the_exit(
     with pytest.raises(ValueError, match="^1 failed"):
         StudySweep(launch, "train").run(points(1, 2))
     assert len(launch.batches[1]) == 2 and len(compared) == 1
-    assert "teacher=reid distill=none seed=1: distill=none seed=1 went wrong" in caplog.text
+    assert "FAILED distill=none seed=1: distill=none seed=1 went wrong" in caplog.text
 
 
 @pytest.mark.usefixtures("trained")
@@ -135,7 +135,7 @@ def test_pupils_of_a_teacher_that_failed_are_not_started(
     with pytest.raises(ValueError, match="^3 failed"):
         StudySweep(launch, "train").run(points(1, 2))
     assert len(launch.batches) == 1 and len(compared) == 1
-    assert "distill=identities seed=2: not started" in caplog.text
+    assert "FAILED distill=identities seed=2: not started" in caplog.text
 
 
 @pytest.mark.usefixtures("trained", "compared")

@@ -38,7 +38,9 @@ class Distillation(nn.Module):
                     f"only {', '.join(sorted(teacher.provides))}; choose another teacher or leave {name} out"
                 )
             self.terms[name] = term
-        self.weights = {f"distill/{name}": term.weight for name, term in self._terms() if term.needs}
+        self.weights: dict[str, float] = {}
+        for name, term in self._terms():
+            self.weights |= term.weights(name)
 
     @property
     def teacher(self) -> Teacher:

@@ -57,6 +57,8 @@ class Identities(Term):
     queue: keep OIM's circular queue of unlabelled people (True, as in OIM).
     source: "people" (features of the training boxes) or "prototypes" (the table the teacher's own identity
     loss ended with).
+    weight: of the identity loss against this table, in place of the student's own weight: a table that
+    does not come to meet the student gives a loss several times larger, which drowns detection.
     """
 
     requires = frozenset({"embeddings"})
@@ -69,9 +71,10 @@ class Identities(Term):
         pull: float = 0.1,
         queue: bool = True,
         source: str = "people",
+        weight: float = 0.1,
         **_: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(weight=weight)
         for name, value, known in (
             ("update", update, ("frozen", "momentum", "anchored")),
             ("source", source, ("people", "prototypes")),
@@ -82,6 +85,10 @@ class Identities(Term):
         self.aggregate, self.queue, self.source = AGGREGATES[aggregate], queue, source
         self.frozen = update == "frozen"
         self.pull = pull if update == "anchored" else 0.0
+
+    def weights(self, name: str) -> dict[str, float]:
+        """It is the student's own identity loss that it weighs."""
+        return {"identity": self.weight}
 
     def prepare(self, teacher: Teacher, memory: nn.Module) -> None:
         table = memory.table

@@ -29,6 +29,10 @@ class Term(nn.Module):
             )
         self.weight = float(weight)
 
+    def weights(self, name: str) -> dict[str, float]:
+        """Losses it weighs in the sum: its own, `distill/<name>`, if it has one."""
+        return {f"distill/{name}": self.weight} if self.needs else {}
+
     def prepare(self, teacher: Teacher, memory: nn.Module) -> None:
         """Once, before the first step; `memory` is the criterion's identity memory."""
 

@@ -13,10 +13,12 @@ class Network(nn.Module):
     """Images (b, 3, h, w), normalised, and a `pick` that decides which boxes are described -> `SearchOutput`.
 
     embedding_size: length of an identity embedding. detects: it proposes boxes of its own.
+    budget: boxes per image that a search describes at most; the typical few if it does not detect.
     """
 
     embedding_size: int
     detects: bool = True
+    budget: int = 4
 
     @property
     def taps(self) -> Mapping[str, Tap]:

@@ -35,7 +35,6 @@ class OIMNetwork(Network):
         aspects: Sequence[float],
         proposals: Mapping[str, Any],
         embedding: int = 256,
-        strips: int = 1,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -43,8 +42,13 @@ class OIMNetwork(Network):
         self.proposals = ProposalNetwork(
             channels, stride=stride, sizes=anchor_sizes, aspects=aspects, **proposals
         )
-        self.regions = RegionHead(backbone, embedding=embedding, strips=strips)
+        self.regions = RegionHead(backbone, embedding=embedding)
         self.embedding_size = embedding
+
+    @property
+    def budget(self) -> int:  # type: ignore[override]
+        """Proposals that a search describes."""
+        return self.proposals.kept[1]
 
     @property
     def taps(self) -> Mapping[str, Tap]:

@@ -10,22 +10,18 @@ from psearch.models.backbone import Backbone
 
 
 class RegionHead(nn.Module):
-    """Classification, box regression and identity embedding of region features (Xiao et al. 2017, fig. 2).
+    """Classification, box regression and identity embedding of region features (Xiao et al. 2017, fig. 2)."""
 
-    strips: the embedding sees the region averaged over `strips` horizontal strips (1: the whole, as
-    published; more keep head, body and legs apart, as in PCB, Sun et al. 2018).
-    """
-
-    def __init__(self, backbone: Backbone, *, embedding: int, strips: int = 1) -> None:
+    def __init__(self, backbone: Backbone, *, embedding: int) -> None:
         super().__init__()
         rows, columns = backbone.region_map
-        if rows % strips:
-            raise ValueError(f"strips={strips} does not divide the {rows} rows of the region map")
-        self.strips, self.keep_layout = strips, backbone.keep_layout
+        if rows % backbone.strips:
+            raise ValueError(f"strips={backbone.strips} does not divide the {rows} rows of the region map")
+        self.strips, self.keep_layout = backbone.strips, backbone.keep_layout
         inputs = backbone.region_channels * (rows * columns if self.keep_layout else 1)
         self.box_logits = nn.Linear(inputs, 2)
         self.box_deltas = nn.Linear(inputs, 4)
-        self.embedding = nn.Linear(backbone.region_channels * strips, embedding)
+        self.embedding = nn.Linear(backbone.region_channels * self.strips, embedding)
         for layer, spread in ((self.box_logits, 0.01), (self.box_deltas, 0.001), (self.embedding, 0.01)):
             nn.init.normal_(layer.weight, std=spread)
             nn.init.zeros_(layer.bias)

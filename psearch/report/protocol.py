@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from psearch.report.row import Row
 from psearch.report.runs import Run
 
-DATA = ("dataset", "fingerprint", "split", "gallery_size", "mode")
-DETECTION = ("score", "nms")
+DATA = ("dataset", "fingerprint", "split", "gallery_size", "mode", "rerank")
+DETECTION = ("score", "nms", "low", "limit")
 
 
 def check_protocols(rows: Sequence[Row]) -> None:
     """Raises ValueError, naming the first two rows of unlike protocol and the keys that differ.
 
-    Thresholds of the detector (score, nms) do not bind a row that detects nothing: a re-ID teacher,
-    measured on ground-truth boxes only.
+    What decides detections (score, nms, low, limit) does not bind a row that detects nothing: a re-ID
+    teacher, measured on ground-truth boxes only.
     """
     first: dict[str, tuple[Row, Run]] = {}
     for row in rows:

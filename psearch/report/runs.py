@@ -112,6 +112,7 @@ def _read_run(directory: Path) -> Run | Failure:
     try:
         results = json.loads((directory / "results.json").read_text(encoding="utf-8"))
         _check(results)
+        results["cost"] = _cost(directory) or results.get("cost")
     except FileNotFoundError:
         return _failure(
             directory, "no results.json: still running, or stopped; run its command again to resume"
@@ -120,6 +121,14 @@ def _read_run(directory: Path) -> Run | Failure:
         return _failure(directory, f"results.json is not usable ({type(error).__name__}: {error})")
     config = read_config(directory / "config.yaml")
     return Run(directory, results, config, settings(config, results["variant"].get("overrides", ())))
+
+
+def _cost(directory: Path) -> Any:
+    """The cost measured for the comparison, after all runs, if there is one."""
+    try:
+        return json.loads((directory / "cost.json").read_text(encoding="utf-8"))["cost"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _failure(directory: Path, reason: str) -> Failure:

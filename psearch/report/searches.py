@@ -42,7 +42,7 @@ def spaced(queries: Sequence[int], count: int) -> list[int]:
 
 def most_changed(before: Sequence[float | None], after: Sequence[float | None], count: int) -> list[int]:
     """The `count` queries that won most AP and the `count` that lost most, in turn, biggest change first;
-    queries without an AP do not count."""
+    without those that were skipped (None)."""
     pairs = enumerate(zip(before, after, strict=False))
     changes = [(b - a, index) for index, (b, a) in pairs if a is not None and b is not None]
     order = sorted(changes)  # as the page sorts them, ties included: it asks for these pictures

@@ -14,10 +14,12 @@ from psearch.report.searches import RankedSearch
 from psearch.report.tables import terminal_table
 from psearch.report.write import write_comparison
 from psearch.training.build import build
+from psearch.training.costs import measure_costs
 from psearch.training.examples import ranked_searches
-from psearch.training.measure import device_named, split_named
+from psearch.training.measure import device_named
 from psearch.training.references import DETECTIONS, Student, make_references, students
 from psearch.training.verdict import track
+from psearch.training.yardstick import split_named
 from psearch.types import Benchmark, Split
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ def compare_studies(studies: Sequence[Path], directory: Path | None = None, *, d
         benchmark: Benchmark = build(everyone[0].config["data"])
         for study, own in members.items():
             make_references(study, benchmark, own, device=device_named(device))
+            measure_costs(own, benchmark, device=device_named(device))
         split = split_named(benchmark, everyone[0].config["evaluation"]["split"])
         searches = {member.directory.name: _searches(member, split) for member in everyone}
         pictures = {"searches": searches, "read": split.read, "scenes": split.scenes}

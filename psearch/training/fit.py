@@ -59,7 +59,7 @@ def fit(
             seed=config["seed"],
             device=device,
             validate=(lambda: validate(task)) if validate else None,
-            facts=facts.plain() | {"data": benchmark.fingerprint},
+            facts=facts.plain() | {"data": benchmark.train_fingerprint},
         )
         results = {"status": "ok", "training": training} | (evaluate(task, tracker) if evaluate else {})
         run.finish(results)

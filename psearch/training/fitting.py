@@ -80,7 +80,8 @@ class Fitting:
     def finish(self) -> dict[str, Any]:
         """Train what is left to train."""
         total = self.trainer.epochs * self.length
-        progress = Progress("training", total=total, done=self.steps, every_s=self.trainer.log_every_s)
+        name, every_s = self.run.directory.name, self.trainer.log_every_s
+        progress = Progress(name, total=total, done=self.steps, every_s=every_s)
         with Interruption() as interruption, progress:
             while self._owes_validation() or self.at.epoch < self.trainer.epochs:
                 if self._owes_validation():

@@ -14,14 +14,13 @@ from typing import Any
 import torch
 import yaml
 
-from psearch.evaluation.evaluator import Evaluator
 from psearch.evaluation.files import read_detections
-from psearch.training.build import build
 from psearch.training.files import replace_json
-from psearch.training.measure import measure, origin, protocol_of, scenes_of, split_named
+from psearch.training.measure import measure, origin
 from psearch.training.task import NetworkTask
 from psearch.training.teachers import TeacherRun, variant_of, weights_print
-from psearch.types import Benchmark, Split
+from psearch.training.yardstick import Yardstick
+from psearch.types import Benchmark
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +79,8 @@ class _Reference:
     ) -> None:
         self.study, self.benchmark, self.members = study, benchmark, members
         self.member, self.teacher, self.device = member, teacher, device
-        self.split: Split = split_named(benchmark, member.config["evaluation"]["split"])
-        self.evaluator: Evaluator = build(member.config["evaluation"]["evaluator"])
+        workers = member.config["trainer"]["workers"]
+        self.yardstick = Yardstick.of(benchmark, member.config["evaluation"], device=device, workers=workers)
         self.recipe = member.config["teacher"]
 
     def make(self) -> None:
@@ -109,27 +108,21 @@ class _Reference:
         }
 
     def _teacher(self, task: NetworkTask) -> dict[str, Any]:
-        _, measured = measure(
-            task.to(self.device), self.benchmark, self.evaluator, self.split, device=self.device
-        )
+        _, measured = measure(task.to(self.device), self.yardstick)
         variant = variant_of(self.teacher.name, self.recipe) | {"data": self.benchmark.name}
         return {"variant": variant, "teacher": None} | measured | origin(self.recipe)
 
     def _two_step(self, task: NetworkTask, best: Student) -> dict[str, Any]:
-        found, _ = read_detections(
-            best.directory / DETECTIONS, self.split.scenes, queries=len(self.split.queries)
-        )
-        network = task.to(self.device).network
-        loader = scenes_of(self.benchmark, self.split)
-        evaluation = self.evaluator.two_step(network, loader, self.split, found, device=self.device)
+        split = self.yardstick.split
+        found, _ = read_detections(best.directory / DETECTIONS, split.scenes, queries=len(split.queries))
+        evaluation = self.yardstick.two_step(task.to(self.device).network, found)
         upper = json.loads((self.study / self.teacher.directory.name / "results.json").read_text())["metrics"]
         words = {key: best.results["variant"][key] for key in ("student", "compression", "distill")}
         words["teacher"] = self.teacher.name
         return {
             "variant": variant_of(self.teacher.name, self.recipe) | words | {"data": self.benchmark.name},
-            "protocol": protocol_of(self.benchmark, evaluation),
+            **self.yardstick.record(evaluation),
             "metrics": evaluation.metrics | {key: upper[key] for key in ("gt_mAP", "gt_top1")},
-            "per_query": evaluation.per_query,
             "teacher": self.member.results["teacher"],
         } | origin(self.recipe)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -26,7 +27,7 @@ class SearchTask(NetworkTask):
 
     facts: of the data. compression: the node of that group (backbone, proposals, anchor_loss, regions).
     network, memory: partials of `conf/student`. anchors: {count, sizes, aspects}. weights: of the losses.
-    loading: augmentation, as `SceneLoader` takes it.
+    loading: augmentation, as `SceneLoader` takes it; cache: folder that keeps resized pictures, of any data.
     """
 
     criterion: SearchCriterion
@@ -86,6 +87,8 @@ class SearchTask(NetworkTask):
 
     def loader(self, benchmark: Benchmark, *, batch_size: int, seed: int, workers: int) -> SceneLoader:
         """Training batches of whole scenes."""
+        cache = self.loading.get("cache")
+        kept = None if cache is None else Path(cache) / f"resized-{benchmark.train_fingerprint}"
         return SceneLoader(
             benchmark.train,
             sides=benchmark.sides,
@@ -93,7 +96,7 @@ class SearchTask(NetworkTask):
             batch_size=batch_size,
             seed=seed,
             workers=workers,
-            **self.loading,
+            **self.loading | {"cache": kept},
         )
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

@@ -9,17 +9,18 @@ from typing import Any
 
 import torch
 
-from psearch.evaluation.evaluator import Evaluator
 from psearch.evaluation.files import write_detections
 from psearch.tracking.tracker import Tracker
 from psearch.training.build import build
 from psearch.training.examples import example_searches, ranked_searches
 from psearch.training.fit import fit
 from psearch.training.identity import job_name
-from psearch.training.measure import device_named, measure, origin, scenes_of, short, split_named
+from psearch.training.measure import device_named, measure, origin, short
 from psearch.training.run import Run, claim
+from psearch.training.summary import summary
 from psearch.training.task import NetworkTask
 from psearch.training.teachers import TeacherRun, obtain
+from psearch.training.yardstick import Yardstick
 from psearch.types import Benchmark
 
 log = logging.getLogger(__name__)
@@ -47,11 +48,12 @@ def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
     directory = Path(config["directory"] or OUTPUTS / config["study"] / job_name(variant, config))
     with claim(directory, config) as claimed:
         if claimed.finished:
-            log.info("%s is done already", short(directory))
-            results = claimed.results
+            log.info("done already")
+            results = claimed.results or {}
         else:
             results = _train(claimed, variant, benchmark, teacher, device=device, logger=logger)
-    metrics = (results or {})["metrics"]
+    metrics = results["metrics"]
+    log.info("%s: %s", short(directory), summary(results))
     return float(metrics.get("mAP", metrics["gt_mAP"]))
 
 
@@ -65,12 +67,14 @@ def _train(
     logger: Any,
 ) -> dict[str, Any]:
     config = claimed.config
-    evaluator: Evaluator = build(config["evaluation"]["evaluator"])
-    split = split_named(benchmark, config["evaluation"]["split"])
+    workers = config["trainer"]["workers"]
+    yardstick = Yardstick.of(benchmark, config["evaluation"], device=device, workers=workers)
+    validation = yardstick.validation()
     loaded = teacher.load(benchmark, device) if teacher else None
 
     def evaluate(task: NetworkTask, tracker: Tracker) -> dict[str, Any]:
-        evaluation, measured = measure(task, benchmark, evaluator, split, device=device)
+        evaluation, measured = measure(task, yardstick)
+        split = yardstick.split
         write_detections(
             claimed.directory / DETECTIONS, split.scenes, evaluation.detections, evaluation.query_embeddings
         )
@@ -86,10 +90,8 @@ def _train(
         return {"role": "student", "variant": dict(variant), "teacher": known} | measured | origin(config)
 
     def validate(task: NetworkTask) -> dict[str, float]:
-        assert benchmark.val is not None
-        return evaluator(
-            task.network, scenes_of(benchmark, benchmark.val), benchmark.val, device=device
-        ).metrics
+        assert validation is not None
+        return validation.network(task.network).metrics
 
     return fit(
         claimed,
@@ -101,5 +103,5 @@ def _train(
         variant=variant,
         teacher=loaded,
         evaluate=evaluate,
-        validate=validate if benchmark.val is not None else None,
+        validate=validate if validation is not None else None,
     )

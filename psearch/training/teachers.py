@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 HOME = Path("outputs/teachers")
 RECIPE = ("student", "compression", "trainer", "seed")
+SEARCHES = frozenset({"gallery_size", "queries", "subset"})
+"""Keys of a data set that decide what is searched in it, not what is trained on."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class TeacherRun:
         def people() -> People:
             return people_of(network, benchmark, directory=self.directory, teacher=print_, device=device)
 
-        same_people = state["facts"].get("data") == benchmark.fingerprint
+        same_people = state["facts"].get("data") == benchmark.train_fingerprint
         return Teacher(
             network,
             name=self.name,
@@ -65,8 +67,9 @@ class TeacherRun:
 
 
 def recipe_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a run's config that decides its teacher's weights, with the data it is trained on."""
-    return deciding({"data": config["data"]} | {key: config["teacher"][key] for key in RECIPE})
+    """The part of a run's config that its teacher is made from, with the data it is trained on."""
+    data = {key: value for key, value in config["data"].items() if key not in SEARCHES}
+    return {"data": data} | {key: config["teacher"][key] for key in RECIPE}
 
 
 def variant_of(name: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,8 +118,8 @@ def obtain(
         checkpoint.load(given)
         return TeacherRun(name, Path(given))
     recipe = recipe_of(config)
-    directory = home / f"{name}-{address(recipe, benchmark.fingerprint)}"
-    with claim(directory, {**recipe, "trainer": config["teacher"]["trainer"]}, wait_s=-1) as run:
+    directory = home / f"{name}-{address(deciding(recipe), benchmark.train_fingerprint)}"
+    with claim(directory, recipe, wait_s=-1) as run:
         if not run.finished:
             log.info("training the teacher %s in %s", name, directory)
             fit(

@@ -1,5 +1,7 @@
 """The identity table: made once from the teacher, costs nothing at a step, and changes no student."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -68,6 +70,13 @@ def test_the_frozen_table_is_the_teachers_and_the_teacher_is_not_run_at_a_step()
         assert distillation(output, batch) == {}
         criterion.after_step()
     assert torch.equal(criterion.memory.table, wanted) and counting.calls == 0
+
+
+def test_its_weight_is_that_of_the_identity_loss():
+    distillation = Distillation(
+        teacher(), {"identities": partial(Identities, weight=0.25)}, student=toys.network()
+    )
+    assert distillation.weights == {"identity": 0.25}
 
 
 def test_switches_reach_the_memory():
