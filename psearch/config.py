@@ -14,7 +14,7 @@ from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 PARTS = ("student", "compression", "teacher", "distill", "data")
 """The groups that name a variant of the method."""
 
-NOT_DECIDING = {"seed", "study", "directory", "stage", "device", "logger", "experiment"}
+NOT_DECIDING = {"seed", "study", "directory", "stage", "device", "logger", "experiment", "scale", "published"}
 """Overrides that are told elsewhere in a result, or change no result."""
 
 

@@ -6,8 +6,8 @@ Hydra itself accepts `+student.netwrok=1` in silence and answers a misspelt key 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin
 
 from hydra import compose
 from hydra.core.config_loader import ConfigLoader
@@ -82,7 +82,7 @@ def _check_key(override: Override, keys: dict[str, Any], groups: dict[str, list[
     if key in keys:
         if override.is_add() and not isinstance(override.value(), dict | list):
             raise ValueError(f"{line}: {key} is there already; write it without the '+'")
-        if not override.is_delete():
+        if not override.is_delete() and not _takes_mapping(key, keys, override.value()):
             _check_kind(override, keys[key])
         return
     group = key.partition(".")[0]
@@ -102,6 +102,14 @@ def _unset(node: Any, path: str) -> set[str]:
     if not isinstance(node, dict):
         return set()
     return set(parameters(node, path) or ()) - set(node)
+
+
+def _takes_mapping(key: str, keys: dict[str, Any], value: Any) -> bool:
+    """Whether a mapping is given where the target says that it takes one beside a number: a schedule."""
+    parent, _, name = key.rpartition(".")
+    node = keys.get(parent)
+    annotation = (parameters(node, parent) or {}).get(name) if isinstance(node, dict) else None
+    return isinstance(value, dict) and any(get_origin(kind) is Mapping for kind in get_args(annotation))
 
 
 def _check_kind(override: Override, old: Any) -> None:

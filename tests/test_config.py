@@ -106,6 +106,32 @@ def test_variant_names_choices_and_deciding_overrides_only() -> None:
     }
 
 
+def test_several_teachers_lie_side_by_side_under_their_names() -> None:
+    cfg, hydra = composed("teacher=[detector,reid]", "distill=[detector,identities]", "teacher.reid.seed=3")
+    assert set(cfg.teacher) == {"checkpoint", "detector", "reid"} and cfg.teacher.reid.seed == 3
+    assert cfg.teacher.detector.student.weights.identity == 0
+    chosen = variant(cfg, hydra)
+    assert (chosen["teacher"], chosen["distill"]) == ("detector+reid", "detector+identities")
+
+
+def test_a_weight_may_be_a_schedule() -> None:
+    taught = ["teacher=detector", "distill=detector"]
+    cfg, _ = check("train", [*taught, "distill.features.weight={start:0,end:1,epochs:2}"])
+    assert cfg.distill.features.weight == {"start": 0, "end": 1, "epochs": 2}
+    for mistake in ("distill.features.weight=much", "trainer.epochs={start:0,end:1,epochs:2}"):
+        with pytest.raises(ValueError, match="a number is expected"):
+            check("train", [*taught, mistake])
+
+
+@pytest.mark.parametrize("scale", ["tiny", "small"])
+def test_a_published_study_runs_in_small_with_one_more_override(scale: str) -> None:
+    cfg, hydra = composed("experiment=bmvc2019_resnet18", f"scale={scale}", "distill=[detector,identities]")
+    chosen = variant(cfg, hydra)
+    assert (chosen["data"], chosen["compression"], chosen["teacher"]) == ("synthetic", scale, "detector+reid")
+    assert cfg.study == f"bmvc2019_{scale}" and cfg.trainer.optimizer._target_ == "torch.optim.AdamW"
+    check("train", ["experiment=bmvc2019_resnet18", f"scale={scale}"])
+
+
 def test_a_list_of_terms_is_named_by_its_files(tmp_path: Path) -> None:
     (tmp_path / "distill").mkdir()
     (tmp_path / "distill" / "softer.yaml").write_text(

@@ -113,6 +113,19 @@ def test_each_distinct_teacher_is_one_job_and_a_ready_one_none(trained: set[str]
 
 
 @pytest.mark.usefixtures("trained", "compared")
+def test_one_job_trains_all_missing_teachers_of_a_run() -> None:
+    """A teacher that two runs share is trained by the first of them alone."""
+    launch = Launcher()
+    both = ["teacher=[detector,reid]", "teacher.detector.seed=7", "distill=identities"]
+    StudySweep(launch, "train").run([["teacher=reid", "distill=identities"], both])
+    assert [job.endswith("stage=teacher") for job in launch.batches[0]] == [True, True]
+    assert len(launch.batches[1]) == 2
+    launch = Launcher()
+    StudySweep(launch, "train").run([both, ["teacher=reid", "distill=identities"]])
+    assert len(launch.batches[0]) == 1 and "teacher.detector.seed=7" in launch.batches[0][0]
+
+
+@pytest.mark.usefixtures("trained", "compared")
 def test_points_that_mean_the_same_run_run_once() -> None:
     launch = Launcher()
     StudySweep(launch, "train").run(

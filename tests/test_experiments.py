@@ -15,8 +15,14 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 def test_an_experiment_trains_evaluates_and_records(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()
+    small = ["scale=tiny"] if "scale=" in (CONF / "experiment" / f"{name}.yaml").read_text() else []
     config, variant = composed(
-        f"experiment={name}", "study=tried", "distill=identities", "trainer.epochs=1", *teachers("reid")
+        f"experiment={name}",
+        *small,
+        "study=tried",
+        "distill=identities",
+        "trainer.epochs=1",
+        *teachers("reid"),
     )
     assert run(config, variant) is not None
     torch.set_num_threads(threads)

@@ -21,7 +21,12 @@ from tests.data.published_layouts import nasty_cuhk_sysu, nasty_prw, small_coco,
 
 STREET = Path("../shared/data/street_mini")
 SHORT = ("trainer.epochs=1", "trainer.batch_size=2", "logger=jsonl", "device=cpu", "study=mini")
-TAUGHT = ("teacher=reid", "distill=identities", "teacher.trainer.epochs=1", "teacher.trainer.batch_size=2")
+TAUGHT = (
+    "teacher=reid",
+    "distill=identities",
+    "teacher.reid.trainer.epochs=1",
+    "teacher.reid.trainer.batch_size=2",
+)
 
 Layout = tuple[str, Callable[[Path], Path], str, set[str]]
 LAYOUTS: list[Layout] = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from psearch.report.comparison import Comparison
 from psearch.report.estimate import Estimate
 from psearch.report.measures import COSTS, METRICS
+from psearch.report.published import published_notes
 from psearch.report.row import Row
 
 NOTE = (
@@ -54,7 +55,7 @@ def is_best(row: Row, name: str, comparison: Comparison) -> bool:
 
 
 def footnotes(comparison: Comparison) -> list[str]:
-    """Which reference each gap names, why a gap has no number, and what else is to be known."""
+    """Which reference each gap names or why it has no number, published numbers, what else to know."""
     labels: dict[str, list[str]] = {}
     for row, gain in comparison.gains.items():
         if gain.reference:
@@ -63,4 +64,5 @@ def footnotes(comparison: Comparison) -> list[str]:
             labels.setdefault(f"no gap closed: {gain.reason}", []).append(row.label)
     everyone = len(comparison.gains)
     whose = {text: "" if len(rows) == everyone else f" ({'; '.join(rows)})" for text, rows in labels.items()}
-    return [*(text + rows for text, rows in whose.items()), *comparison.notes]
+    gaps = (text + rows for text, rows in whose.items())
+    return [*gaps, *published_notes(comparison), *comparison.notes]

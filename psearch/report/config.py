@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-NEUTRAL = ("seed", "study", "directory", "logger", "device", "stage", "hydra", "defaults")
+NEUTRAL = ("seed", "study", "directory", "logger", "device", "stage", "hydra", "defaults", "published")
 """Top-level config keys that decide nothing about a result, or (seed) are averaged over."""
 
 AXES = ("student", "compression", "teacher", "distill")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-ELSEWHERE = frozenset({"logger", "study", "directory", "stage", "device", "hydra"})
+ELSEWHERE = frozenset({"logger", "study", "directory", "stage", "device", "hydra", "published"})
 """Top-level keys that say where and how a run is watched, not what comes out of it."""
 
 HOW = {
