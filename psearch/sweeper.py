@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
 
-from psearch.config import resolved, variant
 from psearch.errors import message
-from psearch.overrides import check
+from psearch.plan import Job, make_plan
+from psearch.submitting import plain_launcher, submit_plan
 
 log = logging.getLogger(__name__)
 
@@ -21,16 +21,30 @@ Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
 """A Hydra launcher's `launch`: the overrides of each job and the number of the first -> what came back."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """One point of the grid: its overrides, its study, the teacher it waits for (None: for none)."""
+def sweep(launcher: Launcher, hydra: Any, points: Sequence[Sequence[str]], *, preview: bool) -> None:
+    """Launch a study: SLURM is handed all of it, any other launcher runs it while this waits.
 
-    overrides: tuple[str, ...]
-    study: str
-    teacher: str | None = None
+    hydra: the composed node of that name. preview: only print what would be launched.
+    """
+    from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
 
-    def __str__(self) -> str:
-        return " ".join(self.overrides)
+    config_name, overrides = hydra.job.config_name, list(hydra.overrides.hydra)
+    if preview:
+        print(make_plan(config_name, overrides, points).preview(how(hydra)))
+    elif isinstance(launcher, SlurmLauncher):
+        print(submit_plan(make_plan(config_name, overrides, points), plain_launcher(hydra), overrides))
+    else:
+        StudySweep(launcher.launch, config_name, overrides).run(points)
+
+
+def how(hydra: Any) -> str:
+    """A line on where the jobs would run, and how many at once."""
+    launcher = plain_launcher(hydra)
+    if "gpus_per_node" in launcher:
+        from psearch.cluster.executor import describe
+
+        return describe(launcher)
+    return f"this machine, {launcher.get('n_jobs', 1)} at a time, each on the device it is told (device=auto)"
 
 
 class StudySweep:
@@ -51,39 +65,18 @@ class StudySweep:
 
     def run(self, points: Sequence[Sequence[str]]) -> None:
         """Launch everything and wait; ValueError at the end if a job failed."""
-        jobs = self.jobs(points)
-        first = {job.teacher: job for job in reversed(jobs) if job.teacher is not None}
-        teachers = {key: Job((*job.overrides, "stage=teacher"), job.study) for key, job in first.items()}
+        plan = make_plan(self.config_name, self.hydra, points)
+        jobs, teachers = plan.jobs, plan.teachers
         try:
             self.start([*teachers.values(), *(job for job in jobs if job.teacher is None)])
             self.start([job for job in jobs if job.teacher and self.has_teacher(job, teachers)])
         finally:
-            for study in dict.fromkeys(job.study for job in jobs):
+            for study in plan.studies:
                 self.compare(study)
         if self.failures:
             raise ValueError(
                 f"{len(self.failures)} failed, see above; the same command runs only what is missing"
             )
-
-    def jobs(self, points: Sequence[Sequence[str]]) -> list[Job]:
-        """Check and compose every point before any is launched; points that mean the same run are one."""
-        from psearch.training.identity import job_name
-        from psearch.training.teachers import needed, ready
-
-        distinct: dict[tuple[Any, ...], Job] = {}
-        for point in points:
-            cfg, hydra = check(self.config_name, [*self.hydra, *point])
-            config = resolved(cfg)
-            key = needed(config)
-            teacher = None if key is None or ready(key) else key
-            place = (
-                config["study"],
-                config["directory"],
-                job_name(variant(cfg, hydra), config),
-                config["stage"],
-            )
-            distinct.setdefault(place, Job(tuple(point), str(config["study"]), teacher))
-        return list(distinct.values())
 
     def has_teacher(self, job: Job, teachers: Mapping[str, Job]) -> bool:
         """Whether the teacher that a job waited for was trained; if not, the job has failed with it."""
