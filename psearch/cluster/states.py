@@ -120,7 +120,7 @@ def _rows(directory: Path) -> Iterator[dict[str, Any]]:
 
 
 def _progress(directory: Path, *, running: bool) -> str:
-    """`40 %`, and of a running training how long it still takes at its present pace, but for the evaluation."""
+    """`40 %`, and of a running training the time left at its present pace, but for the evaluation."""
     row = next((row for row in _rows(directory) if row.get("train/images_per_s")), None)
     if row is None:
         return ""
