@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import submitit
-from submitit.core.utils import FailedSubmissionError
+from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from psearch.cluster import queue
 from psearch.cluster.executor import make_executor, outside_of_jobs
@@ -90,7 +90,7 @@ class _Submission:
         executor = make_executor(launcher, self.logs, self.code, self.ledger.study.name)
         try:
             launched = executor.submit_array(work) if len(work) > 1 else [executor.submit(work[0])]
-        except (FailedSubmissionError, OSError) as error:
+        except (FailedJobError, FailedSubmissionError, OSError) as error:
             raise ValueError(f"SLURM refused the job: {error}") from error
         entries = [self._entry(job, submitted) for job, submitted in zip(jobs, launched, strict=True)]
         self.ledger.add(entries)
