@@ -57,11 +57,13 @@ def _until_done(work: Callable[[], object]) -> None:
 
     After SLURM's warning (SIGUSR2, sent before the time limit and before a preemption) the training has saved
     itself; submitit's handler, back in place, then requeues the job and ends it. SIGTERM is no order to
-    requeue, as a cancelled job gets it too: saved, the work goes on until SLURM kills the job.
+    requeue, as a cancelled job gets it too: saved, the work goes on until SLURM kills the job. A warning that
+    comes when the work is done must not kill the process on its way out: Python resets its handlers there.
     """
     while True:
         try:
             work()
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN)
             return
         except Interrupted as stop:
             log.warning("%s", stop)
