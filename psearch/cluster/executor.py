@@ -59,6 +59,8 @@ def _check(launcher: Mapping[str, Any]) -> None:
         raise ValueError(
             "hydra.launcher.max_num_timeout must be at least 1: a preempted job is a timed-out one"
         )
+    if launcher["nodes"] > 1 or launcher["tasks_per_node"] > 1:
+        raise ValueError("hydra.launcher.nodes and tasks_per_node stay 1: a run is one task on one node")
     for key, value in [*launcher.items(), *launcher["additional_parameters"].items()]:
         if isinstance(value, str) and not value.isprintable():
             raise ValueError(f"hydra.launcher.{key}={value!r}: a line break has no place there")

@@ -152,6 +152,11 @@ def test_at_least_one_requeue(cluster: Cluster, plan: Any) -> None:
         submit(*plan(GRID[0], launcher="hydra.launcher.max_num_timeout=0"))
 
 
+def test_a_run_is_one_task(cluster: Cluster, plan: Any) -> None:
+    with pytest.raises(ValueError, match="tasks_per_node stay 1"):
+        submit(*plan(GRID[0], launcher="hydra.launcher.tasks_per_node=2"))
+
+
 def test_pickled_jobs_and_keys_are_nobody_elses(
     cluster: Cluster, plan: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
