@@ -37,7 +37,7 @@ def resubmit(study: str, settings: Sequence[str] = ()) -> str:
     entries = [entry for name, entry in latest.items() if name != COMPARISON]
     if not entries:
         raise ValueError(f"no jobs were submitted for outputs/{study}: run its command again instead")
-    if stray := [text for text in settings if not text.startswith("hydra.launcher.")]:
+    if stray := [text for text in settings if not text.lstrip("+").startswith("hydra.launcher.")]:
         raise ValueError(f"{stray[0]}: only hydra.launcher.KEY=VALUE may change, or it would be another run")
     hydra = [*entries[-1].hydra, *settings]
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import re
 import subprocess
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 
 def active() -> dict[str, str]:
@@ -30,8 +30,20 @@ def ended(jobs: Collection[str]) -> dict[str, str]:
         lines = _run([*command, "--jobs", ",".join(arrays)]).splitlines()
     except ValueError:
         return {}
-    states = dict(line.split("|")[:2] for line in lines if "|" in line)
+    rows = [line.split("|") for line in lines if "|" in line]
+    states = {job: row[1] for row in rows for job in _expanded(row[0])}
     return {job: re.split(r"[ +]", states[job])[0].lower() for job in jobs if job in states}
+
+
+def _expanded(job: str) -> Iterator[str]:
+    """`17_[0-2,5%4]`, the tasks of an array that never started, as `17_0`, `17_1`, …"""
+    array, bracket, tasks = job.partition("_[")
+    if not bracket:
+        yield job
+        return
+    for part in re.sub(r"(%\d+)?\]$", "", tasks).split(","):
+        first, _, last = part.partition("-")
+        yield from (f"{array}_{task}" for task in range(int(first), int(last or first) + 1))
 
 
 def cancel(jobs: Sequence[str]) -> None:

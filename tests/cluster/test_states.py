@@ -128,7 +128,7 @@ def test_the_ledger_loses_nothing_when_a_write_is_killed(study: Path) -> None:
 def test_how_squeue_and_sacct_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {
         "squeue": "12_0|RUNNING|None\n12_1|PENDING|Resources\n13|PENDING|Dependency",
-        "sacct": "12_0|CANCELLED by 0\n12_1|NODE_FAIL\n14|COMPLETED",
+        "sacct": "12_0|CANCELLED by 0\n12_1|NODE_FAIL\n14|COMPLETED\n15_[0-1,4%2]|CANCELLED",
     }
     for name, text in answers.items():
         (tmp_path / name).write_text(f"#!/bin/sh\ncat <<'X'\n{text}\nX\n")
@@ -136,6 +136,7 @@ def test_how_squeue_and_sacct_are_read(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert queue.active() == {"12_0": "running", "12_1": "pending (Resources)", "13": "pending (Dependency)"}
     assert queue.ended(["12_0", "12_1", "99"]) == {"12_0": "cancelled", "12_1": "node_fail"}
+    assert queue.ended(["15_0", "15_1", "15_3", "15_4"]).keys() == {"15_0", "15_1", "15_4"}
     (tmp_path / "squeue").write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2; exit 1\n")
     with pytest.raises(ValueError, match="squeue failed: Unable to contact"):
         queue.active()

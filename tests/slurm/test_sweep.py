@@ -117,7 +117,7 @@ def test_a_teacher_that_fails_is_not_tried_again_and_takes_only_its_pupils_along
 def test_what_waits_is_not_submitted_twice_and_can_be_cancelled(workplace: Workplace) -> None:
     place = workplace
     assert "4 runs" in place.submit("--dry-run") and not place.queue()
-    held = "hydra.launcher.additional_parameters={hold: true}"
+    held = "+hydra.launcher.additional_parameters.hold=true"
     place.submit(held)
     assert len(place.queue()) == 6
     assert "nothing to submit" in place.submit(held)
