@@ -1,11 +1,16 @@
-"""Box arithmetic: pure functions on xyxy boxes in pixels."""
+"""Box arithmetic: pure functions on xyxy boxes in pixels, and which true box a box stands for."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torchvision.ops import box_iou
+
+from psearch.types import UNLABELLED, Batch, Boxes
 
 LARGEST_SCALE = math.log(1000.0 / 16)
 """Largest log-scale a delta may ask for; the bound of Faster R-CNN's public implementations."""
@@ -37,3 +42,51 @@ def clip(boxes: Tensor, height: float, width: float) -> Tensor:
     return torch.stack(
         [x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)], dim=-1
     )
+
+
+class Match(NamedTuple):
+    """For each of n boxes: index of the best ground-truth box (0 where there is none) and its overlap;
+    `blurred`: mostly over a box marked "ignore", so neither person nor background."""
+
+    target: Tensor
+    overlap: Tensor
+    blurred: Tensor
+
+
+def match(boxes: Tensor, targets: Tensor, ignore: Tensor) -> Match:
+    """Boxes (n, 4) against targets (m, 4) with `ignore` (m,) bool; xyxy, any one unit."""
+    nothing = boxes.new_zeros(len(boxes))
+    if len(targets) == 0:
+        return Match(nothing.long(), nothing, nothing.bool())
+    overlaps = box_iou(boxes, targets)
+    real = overlaps.masked_fill(ignore, 0.0)
+    overlap, target = real.max(dim=1)
+    ignored = overlaps.masked_fill(~ignore, 0.0).amax(dim=1)
+    return Match(target, overlap, (ignored > 0.4) & (ignored > overlap))
+
+
+@dataclass(frozen=True, eq=False)
+class RegionTargets:
+    """What the described boxes (N rows, as in `SearchOutput.boxes`) should be.
+
+    person: (N,) bool. boxes: (N, 4) the true box where `person`. ids: (N,) identity, UNLABELLED for people
+    without one; undefined where not `person`.
+    """
+
+    person: Tensor
+    boxes: Tensor
+    ids: Tensor
+
+
+def region_targets(boxes: Boxes, batch: Batch, foreground: float) -> RegionTargets:
+    """Match described boxes (per image, input pixels) to the batch's ground truth."""
+    matches: list[Match] = []
+    true: list[Tensor] = []
+    ids: list[Tensor] = []
+    for own, targets, names, ignore in zip(boxes, batch.boxes, batch.ids, batch.ignore, strict=True):
+        found = match(own, targets, ignore)
+        matches.append(found)
+        true.append(targets[found.target] if len(targets) else torch.zeros_like(own))
+        ids.append(names[found.target] if len(names) else torch.full_like(found.target, UNLABELLED))
+    person = torch.cat([found.overlap >= foreground for found in matches])
+    return RegionTargets(person, torch.cat(true), torch.cat(ids))

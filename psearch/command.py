@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from psearch.errors import MISTAKES, message
 from psearch.overrides import check
+from psearch.training.interruption import Interruption
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -25,6 +26,7 @@ def start(main: Callable[[], Any], config_name: str) -> None:
     """Run a `@hydra.main` function as a program.
 
     Exit status 0, or not 0 after one line `error: ...`. HYDRA_FULL_ERROR=1 shows the traceback instead.
+    Ctrl-C, SIGTERM and SIGUSR2 end it in order: worker processes are stopped, a study is still compared.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: idle threads do not spin
     os.umask(os.umask(0o022) | 0o022)  # others may read a run, and not write it
@@ -37,14 +39,14 @@ def start(main: Callable[[], Any], config_name: str) -> None:
         return
     try:
         check_command(args, config_name)
-        with errors_handed_on():
+        with errors_handed_on(), Interruption():
             main()
     except MISTAKES as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         sys.exit(f"error: {message(error)}")
     except KeyboardInterrupt as error:
-        print(str(error) or "interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print(error, file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 130))
 
 

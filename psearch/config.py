@@ -33,8 +33,10 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     except InterpolationKeyError as error:
         raise ValueError(f"{error.full_key}: {error.msg}") from None
     assert isinstance(config, dict)
-    if not taught(config):
-        config["teacher"] = {}
+    if "teacher" in config:
+        config["teacher"] = _teachers(config) if taught(config) else {}
+    if "study" in config:
+        config["study"] = str(config["study"])  # `study=2026` is a name
     return {str(key): value for key, value in config.items()}
 
 
@@ -52,6 +54,20 @@ def variant(cfg: DictConfig, hydra: Any = None) -> dict[str, Any]:
     return chosen
 
 
+def _teachers(config: dict[Any, Any]) -> dict[str, Any]:
+    """Name -> recipe; `teacher.checkpoint=` is short for that key of the only teacher."""
+    recipes = {str(name): node for name, node in config["teacher"].items() if name != "checkpoint"}
+    given = config["teacher"].get("checkpoint")
+    if given is not None:
+        if len(recipes) != 1:
+            keys = " or ".join(f"teacher.{name}.checkpoint" for name in recipes)
+            keys = keys or "also teacher=reid (or oim, …)"
+            raise ValueError(f"teacher.checkpoint={given}: of {len(recipes)} teachers; set {keys}")
+        [only] = recipes
+        recipes[only] = {**recipes[only], "checkpoint": given}
+    return recipes
+
+
 def taught(config: Any) -> bool:
     """Whether this run has a use for its teacher: some term asks for it, or it is trained for later."""
     return bool(config["distill"]) or config["stage"] == "teacher"
@@ -67,8 +83,8 @@ def _files(group: str, hydra: Any) -> list[str]:
     loader = GlobalHydra.instance().config_loader()
     overrides = [*hydra.overrides.hydra, *hydra.overrides.task]
     tree = loader.compute_defaults_list(hydra.job.config_name, overrides, RunMode.RUN)
-    paths = [d.config_path for d in tree.defaults if d.package == group and d.config_path is not None]
-    return [path.removeprefix(f"{group}/") for path in paths if path.startswith(f"{group}/")]
+    chosen = [d.config_path for d in tree.defaults if d.parent == hydra.job.config_name and d.config_path]
+    return [path.removeprefix(f"{group}/") for path in chosen if path.startswith(f"{group}/")]
 
 
 def _decides(override: str, taught: bool) -> bool:

@@ -15,25 +15,36 @@ Overrides = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Job:
-    """One run: its overrides, its study, the missing teacher it waits for (None: for none).
+    """One run: its overrides, its study, the missing teachers it waits for, by their keys.
 
-    trains: the key of the teacher, for a run that ends when that is there. name: of its directory, or what
-    the training of a teacher is called. done: its results are there. config, variant: what
+    label: what tells it from the others. trains: the teachers it trains and nothing else, by their keys.
+    name: of its directory, or of a training of teachers. done: its results are there. config, variant: what
     `psearch.training.study.run` takes.
     """
 
     overrides: Overrides
     study: str
-    teacher: str | None = None
-    trains: str | None = field(default=None, compare=False)
+    teachers: tuple[str, ...] = ()
+    label: str = field(default="", compare=False)
+    trains: tuple[str, ...] = field(default=(), compare=False)
     name: str = field(default="", compare=False)
     directory: str | None = field(default=None, compare=False)
     done: bool = field(default=False, compare=False)
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     variant: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
-    def __str__(self) -> str:
-        return " ".join(self.overrides)
+    def training_its_teachers(self) -> Job:
+        """The job that does nothing but train what this one waits for."""
+        return replace(
+            self,
+            overrides=(*self.overrides, "stage=teacher"),
+            teachers=(),
+            label=f"the teacher of {self.label}",
+            trains=self.teachers,
+            name=_training(self.variant, self.teachers),
+            directory=None,
+            config={**self.config, "stage": "teacher"},
+        )
 
 
 @dataclass(frozen=True)
@@ -44,13 +55,18 @@ class Plan:
     teachers: Mapping[str, Job]
 
     @property
+    def trainings(self) -> tuple[Job, ...]:
+        """The jobs that train teachers; one may train several."""
+        return tuple(dict.fromkeys(self.teachers.values()))
+
+    @property
     def studies(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(job.study for job in self.jobs))
 
     def of(self, study: str) -> Plan:
         """The part that belongs to one study, with all teachers it needs."""
         jobs = tuple(job for job in self.jobs if job.study == study)
-        wanted = {job.teacher for job in jobs}
+        wanted = {key for job in jobs for key in job.teachers}
         return Plan(jobs, {key: job for key, job in self.teachers.items() if key in wanted})
 
     def preview(self, how: str) -> str:
@@ -58,20 +74,21 @@ class Plan:
         lines = [how]
         for study in self.studies:
             part = self.of(study)
-            todo = [job for job in part.jobs if not job.done]
+            todo = sum(not job.done for job in part.jobs)
             lines.append(
-                f"outputs/{study}: {len(part.teachers)} teachers to train, {len(todo)} runs, "
-                f"{len(part.jobs) - len(todo)} done already, 1 comparison"
+                f"outputs/{study}: {len(part.teachers)} teachers to train, {todo} runs, "
+                f"{len(part.jobs) - todo} done already, 1 comparison"
             )
-            lines += [f"  teacher     {job.name}  ({job})" for job in part.teachers.values()]
-            lines += [_line(job, part) for job in part.jobs]
+            lines += [f"  teacher     {job.name}" for job in part.trainings]
+            lines += [part.line(job) for job in part.jobs]
             lines.append(f"  comparison  outputs/{study}/report.html")
         return "\n".join(lines)
 
-
-def _line(job: Job, plan: Plan) -> str:
-    first = f", after {plan.teachers[job.teacher].name}" if job.teacher else ""
-    return f"  {'done' if job.done else 'run':10}  {job.directory or job.name}{first}"
+    def line(self, job: Job) -> str:
+        """A run of the plan: where it lies and what it waits for."""
+        first = ", ".join(dict.fromkeys(self.teachers[key].name for key in job.teachers))
+        place = job.directory or job.name
+        return f"  {'done' if job.done else 'run':10}  {place}{f', after {first}' if first else ''}"
 
 
 def make_plan(config_name: str, hydra: Sequence[str], points: Sequence[Sequence[str]]) -> Plan:
@@ -80,13 +97,14 @@ def make_plan(config_name: str, hydra: Sequence[str], points: Sequence[Sequence[
     hydra: overrides of Hydra's own settings, which compose every job alike. Hydra must be initialised.
     Raises ValueError for a mistake in any point.
     """
+    everywhere = set.intersection(*map(set, points)) if len(points) > 1 else set()
     distinct: dict[tuple[Any, ...], Job] = {}
     for point in points:
-        job = _compose(config_name, hydra, tuple(point))
+        label = " ".join(text for text in point if text not in everywhere) or " ".join(point)
+        job = replace(_compose(config_name, hydra, tuple(point)), label=label)
         distinct.setdefault((job.study, job.directory, job.name), job)
-    first = {job.teacher: job for job in reversed(distinct.values()) if job.teacher is not None}
-    teachers = {key: _training(key, job, (*job.overrides, "stage=teacher")) for key, job in first.items()}
-    return Plan(tuple(distinct.values()), teachers)
+    first = {key: job for job in reversed(distinct.values()) for key in job.teachers}
+    return Plan(tuple(distinct.values()), {key: job.training_its_teachers() for key, job in first.items()})
 
 
 def _compose(config_name: str, hydra: Sequence[str], point: Overrides) -> Job:
@@ -95,26 +113,18 @@ def _compose(config_name: str, hydra: Sequence[str], point: Overrides) -> Job:
     from psearch.training.teachers import needed, ready
 
     cfg, settings = check(config_name, [*hydra, *point])
-    config, study = resolved(cfg), str(cfg.study)
-    key, chosen = needed(config), variant(cfg, settings)
-    missing = None if key is None or ready(key) else key
-    job = Job(point, study, config=config, variant=chosen)
+    config = resolved(cfg)
+    keys, chosen = needed(config), variant(cfg, settings)
+    missing = tuple(key for key in keys if not ready(key))
+    job = Job(point, config["study"], config=config, variant=chosen)
     if config["stage"] == "teacher":
-        return replace(_training(key or "given", job, point), done=missing is None)
+        done = bool(keys) and not missing
+        return replace(job, trains=keys, name=_training(chosen, keys), done=done)
     name = job_name(chosen, config)
-    directory = config["directory"] or str(Path("outputs", study, name))
+    directory = config["directory"] or str(Path("outputs", config["study"], name))
     done = config["directory"] is None and is_finished(Path(directory))
-    return replace(job, teacher=None if done else missing, name=name, directory=directory, done=done)
+    return replace(job, teachers=() if done else missing, name=name, directory=directory, done=done)
 
 
-def _training(key: str, job: Job, overrides: Overrides) -> Job:
-    """The run of a job that needs a teacher, ended when that teacher is there."""
-    return replace(
-        job,
-        overrides=overrides,
-        teacher=None,
-        trains=key,
-        name=f"teacher-{job.variant['teacher']}-{key[:6]}",
-        directory=None,
-        config={**job.config, "stage": "teacher"},
-    )
+def _training(chosen: Mapping[str, Any], keys: Sequence[str]) -> str:
+    return "-".join(["teacher", str(chosen["teacher"]), *(key[:6] for key in keys)])

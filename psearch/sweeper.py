@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 
 from psearch.errors import message
-from psearch.plan import Job, make_plan
+from psearch.plan import Job, Plan, make_plan
 from psearch.submitting import plain_launcher, submit_plan
 
 log = logging.getLogger(__name__)
@@ -50,9 +52,10 @@ def how(hydra: Any) -> str:
 class StudySweep:
     """Runs the points of a grid through a launcher in two batches.
 
-    First the missing teachers, beside the runs that wait for none of them; then the rest. Each distinct
-    teacher is one job: the first run that needs it with `stage=teacher`. Points that mean the same run
-    directory are one job. A failed job stops no other, and the comparison is made whatever happens.
+    First the missing teachers, beside the runs that wait for none of them; then the rest. A distinct
+    teacher is trained in one job: the first run that needs it with `stage=teacher`, which trains all of its
+    own. Points that mean the same run directory are one job. A failed job stops no other, and the
+    comparison is made whatever happens.
     hydra: overrides of Hydra's own settings, which compose every job alike.
     """
 
@@ -61,15 +64,14 @@ class StudySweep:
         self.config_name = config_name
         self.hydra = list(hydra)
         self.launched = 0
-        self.failures: dict[Job | str, str] = {}
+        self.failures: dict[str, str] = {}
 
     def run(self, points: Sequence[Sequence[str]]) -> None:
         """Launch everything and wait; ValueError at the end if a job failed."""
         plan = make_plan(self.config_name, self.hydra, points)
-        jobs, teachers = plan.jobs, plan.teachers
         try:
-            self.start([*teachers.values(), *(job for job in jobs if job.teacher is None)])
-            self.start([job for job in jobs if job.teacher and self.has_teacher(job, teachers)])
+            self.start([*plan.trainings, *(job for job in plan.jobs if not job.teachers)])
+            self.start([job for job in plan.jobs if job.teachers and self.has_teachers(job, plan)])
         finally:
             for study in plan.studies:
                 self.compare(study)
@@ -78,18 +80,18 @@ class StudySweep:
                 f"{len(self.failures)} failed, see above; the same command runs only what is missing"
             )
 
-    def has_teacher(self, job: Job, teachers: Mapping[str, Job]) -> bool:
-        """Whether the teacher that a job waited for was trained; if not, the job has failed with it."""
-        if job.teacher is None or teachers[job.teacher] not in self.failures:
+    def has_teachers(self, job: Job, plan: Plan) -> bool:
+        """Whether the teachers that a job waited for were trained; if not, the job has failed with them."""
+        if not any(plan.teachers[key].label in self.failures for key in job.teachers):
             return True
-        self.fail(job, "not started: its teacher could not be trained")
+        self.fail(job.label, "not started: its teacher could not be trained")
         return False
 
     def start(self, jobs: Sequence[Job]) -> None:
         """Launch a batch and wait for it."""
         if not jobs:
             return
-        log.info("Starting:%s", "".join(f"\n    {job}" for job in jobs))
+        log.info("Starting:%s", "".join(f"\n    {job.label}" for job in jobs))
         try:
             returns = self.launch([job.overrides for job in jobs], self.launched)
         except BrokenProcessPool:  # a killed worker takes the other workers of its pool with it
@@ -100,14 +102,17 @@ class StudySweep:
         self.launched += len(jobs)
         for job, returned in zip(jobs, returns, strict=True):
             try:
-                _ = returned.return_value
+                with redirect_stderr(StringIO()):  # Hydra prints all overrides of a failed job
+                    _ = returned.return_value
             except Exception as error:
-                self.fail(job, message(error))
+                self.fail(job.label, message(error))
 
     def one_by_one(self, jobs: Sequence[Job]) -> None:
         """After a worker was killed: what has finished skips itself, and who is killed again is known."""
         if len(jobs) == 1:
-            self.fail(jobs[0], "its process was killed; if it ran out of memory, lower hydra.launcher.n_jobs")
+            self.fail(
+                jobs[0].label, "its process was killed; if it ran out of memory, lower hydra.launcher.n_jobs"
+            )
             return
         log.warning("A worker process was killed. Going on with one job at a time.")
         for job in jobs:
@@ -122,7 +127,7 @@ class StudySweep:
         except Exception as error:
             self.fail(f"comparison of {study}", message(error))
 
-    def fail(self, what: Job | str, reason: str) -> None:
+    def fail(self, what: str, reason: str) -> None:
         """Remember and tell why something brought nothing."""
         log.error("FAILED %s: %s", what, reason)
         self.failures[what] = reason

@@ -6,6 +6,7 @@ lies on disk; "input pixels" those of the resized and padded tensor a network se
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
@@ -66,12 +67,15 @@ class Split:
     """Scenes in a fixed order, a way to read them, and the searches asked of them.
 
     read: index -> (h, w, 3) uint8 RGB in original pixels; must be picklable for loader workers.
+    gallery: size or name of a published alternative -> the searches in galleries of that kind, perhaps of
+    some queries only (ValueError if there is none such); None: `queries` is all the data set says.
     """
 
     name: str
     scenes: Sequence[Scene]
     read: Callable[[int], np.ndarray]
     queries: Sequence[Query] = ()
+    gallery: Callable[[int | str], Sequence[Query]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +85,8 @@ class Benchmark:
     identities: number of labelled training identities. fingerprint: hex digest of everything that
     decides pixels, boxes, ids, queries and galleries. sides: (shorter, longer) side in pixels a scene
     is resized to fit before a network sees it; None keeps its size. gallery_size: scenes per search,
-    -1 for all of them.
+    -1 for all of them. train_fingerprint: digest of what a network is trained on, `train` and `sides`, so
+    that other queries or galleries need no other teacher; by default that of everything.
     """
 
     name: str
@@ -92,6 +97,12 @@ class Benchmark:
     test: Split
     sides: tuple[int, int] | None = None
     gallery_size: int = -1
+    train_fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.train_fingerprint:
+            digest = hashlib.sha256(f"{self.fingerprint} {self.sides}".encode()).hexdigest()
+            object.__setattr__(self, "train_fingerprint", digest[:16])
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +145,15 @@ class Tap(NamedTuple):
     stride: int
 
 
+class AnchorGrid(NamedTuple):
+    """The anchors a network's proposals start from: sizes (square roots of areas, input pixels), aspects
+    (height over width), all of them at every `stride` input pixels."""
+
+    sizes: tuple[float, ...]
+    aspects: tuple[float, ...]
+    stride: int
+
+
 @dataclass(frozen=True, eq=False)
 class SearchOutput:
     """Everything a network says about a batch of b images; a part it does not have is None.
@@ -156,6 +176,10 @@ class SearchOutput:
     box_logits: Tensor | None = None
     box_deltas: Tensor | None = None
     embeddings: Tensor | None = None
+
+
+EVERYTHING = frozenset(part.name for part in fields(SearchOutput))
+"""All parts of a `SearchOutput`; who reads only some of them asks for those, and the rest is not computed."""
 
 
 @dataclass(frozen=True, eq=False)

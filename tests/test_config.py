@@ -67,14 +67,19 @@ def test_a_stage_that_does_not_exist_is_refused() -> None:
 
 def test_resolved_is_plain_and_without_interpolations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHERE", "there")
-    cfg, _ = composed("data.root=${oc.env:WHERE}")
+    cfg, _ = composed("data.root=${oc.env:WHERE}", "study=2026")
     config = resolved(cfg)
     assert type(config) is dict and type(config["data"]) is dict
     assert config["data"]["root"] == "there" and config["seed"] == 1
+    assert config["study"] == "2026"
+
+
+def test_a_config_that_trains_nothing_is_resolved_too() -> None:
+    assert resolved(compose("evaluate"))["checkpoint"] is None
 
 
 def test_a_teacher_without_a_term_is_the_student_alone() -> None:
-    (cfg, hydra), (alone, hydra_alone) = composed("teacher=reid", "teacher.seed=3"), composed()
+    (cfg, hydra), (alone, hydra_alone) = composed("teacher=reid", "teacher.reid.seed=3"), composed()
     assert resolved(cfg) == resolved(alone)
     assert variant(cfg, hydra) == variant(alone, hydra_alone)
 
@@ -88,7 +93,7 @@ def test_a_teacher_stays_where_it_is_trained_or_asked() -> None:
 
 def test_variant_names_choices_and_deciding_overrides_only() -> None:
     cfg, hydra = composed(
-        *TAUGHT, "seed=7", "study=mine", "trainer.epochs=2", "teacher.seed=3", "logger=jsonl"
+        *TAUGHT, "seed=7", "study=mine", "trainer.epochs=2", "teacher.reid.seed=3", "logger=jsonl"
     )
     assert variant(cfg, hydra) == {
         "student": "oim",
@@ -97,7 +102,7 @@ def test_variant_names_choices_and_deciding_overrides_only() -> None:
         "distill": "identities",
         "data": "synthetic",
         "seed": 7,
-        "overrides": ["trainer.epochs=2", "teacher.seed=3"],
+        "overrides": ["trainer.epochs=2", "teacher.reid.seed=3"],
     }
 
 

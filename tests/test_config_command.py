@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -77,10 +78,13 @@ def test_start_shows_everything_on_demand(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.usefixtures("hydra_says")
-def test_an_interruption_is_told_apart_from_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_in_order_and_is_no_failure(
+    signum: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
-        start(lambda: raising(KeyboardInterrupt()), "train")
-    assert caught.value.code == 130
+        start(lambda: signal.raise_signal(signum), "train")
+    assert caught.value.code == code
     assert "the same command goes on" in capsys.readouterr().err
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -33,11 +34,11 @@ def hydra_initialised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Which teachers lie ready; the teacher a run needs is called by the run's `teacher.seed`."""
+    """Which teachers lie ready; a teacher that a run needs is called by its seed."""
     ready: set[str] = set()
     teachers = psearch.training.teachers
     monkeypatch.setattr(
-        teachers, "needed", lambda config: f"{config['teacher']['seed']}" if config["distill"] else None
+        teachers, "needed", lambda config: keys(config) if config["distill"] else ()
     )
     monkeypatch.setattr(teachers, "ready", ready.__contains__)
     return ready
@@ -48,6 +49,10 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     studies: list[Path] = []
     monkeypatch.setattr(psearch.training.compare, "compare_studies", studies.extend)
     return studies
+
+
+def keys(config: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(f"{node['seed']}" for node in config["teacher"].values())
 
 
 class Launcher:
@@ -101,10 +106,10 @@ def test_a_missing_teacher_is_trained_once_and_only_its_pupils_wait(compared: li
 def test_each_distinct_teacher_is_one_job_and_a_ready_one_none(trained: set[str]) -> None:
     trained.add("5")
     launch = Launcher()
-    pupils = [["teacher=reid", "distill=identities", f"teacher.seed={seed}"] for seed in (5, 6, 7)]
+    pupils = [["teacher=reid", "distill=identities", f"teacher.reid.seed={seed}"] for seed in (5, 6, 7)]
     StudySweep(launch, "train").run(pupils)
     assert [job.endswith("stage=teacher") for job in launch.batches[0]] == [True, True, False]
-    assert "teacher.seed=5" in launch.batches[0][2]
+    assert "teacher.reid.seed=5" in launch.batches[0][2]
     assert len(launch.batches[1]) == 2
 
 
@@ -125,7 +130,7 @@ def test_a_failed_job_stops_nothing_but_the_exit(
     with pytest.raises(ValueError, match="^1 failed"):
         StudySweep(launch, "train").run(points(1, 2))
     assert len(launch.batches[1]) == 2 and len(compared) == 1
-    assert "teacher=reid distill=none seed=1: distill=none seed=1 went wrong" in caplog.text
+    assert "FAILED distill=none seed=1: distill=none seed=1 went wrong" in caplog.text
 
 
 @pytest.mark.usefixtures("trained")
@@ -136,7 +141,7 @@ def test_pupils_of_a_teacher_that_failed_are_not_started(
     with pytest.raises(ValueError, match="^3 failed"):
         StudySweep(launch, "train").run(points(1, 2))
     assert len(launch.batches) == 1 and len(compared) == 1
-    assert "distill=identities seed=2: not started" in caplog.text
+    assert "FAILED distill=identities seed=2: not started" in caplog.text
 
 
 @pytest.mark.usefixtures("trained", "compared")
@@ -197,7 +202,7 @@ APP = """
 
     if __name__ == "__main__":
         command.CONF = HERE / "conf"
-        sys.modules["psearch.training.teachers"] = SimpleNamespace(needed=lambda config: None, ready=None)
+        sys.modules["psearch.training.teachers"] = SimpleNamespace(needed=lambda config: (), ready=None)
         compare_studies = lambda studies: f"table of {studies[0]}"
         sys.modules["psearch.training.compare"] = SimpleNamespace(compare_studies=compare_studies)
         command.start(main, "train")

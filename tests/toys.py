@@ -17,12 +17,11 @@ def network(seed: int = 0, *, embedding: int = 16, width: int = 16) -> OIMNetwor
     """A person-search network of a few ten thousand parameters."""
     torch.manual_seed(seed)
     return OIMNetwork(
-        Compact(widths=[16, 16, 16, width, 2 * width]),
+        Compact(widths=[16, 16, 16, width, 2 * width], strips=2),
         anchor_sizes=[16, 24],
         aspects=[2.0],
         proposals={"before": 60, "after": 12, "nms": 0.6},
         embedding=embedding,
-        strips=2,
     )
 
 

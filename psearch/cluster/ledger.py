@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -21,14 +22,14 @@ class Entry:
     """One submitted job.
 
     job: SLURM's id. name: of the run, of the teacher's training, or "comparison". directory: of the run.
-    trains: the key of the teacher it trains. overrides, hydra: the command again. code: the frozen copy.
+    trains: the keys of the teachers it trains. overrides, hydra: the command again. code: the frozen copy.
     log: where its output goes. time: of submission, seconds since 1970.
     """
 
     job: str
     name: str
     directory: str | None
-    trains: str | None
+    trains: tuple[str, ...]
     overrides: tuple[str, ...]
     hydra: tuple[str, ...]
     code: str
@@ -48,10 +49,7 @@ class Ledger:
         """All attempts, oldest first; none if nothing was submitted."""
         if not self.path.exists():
             return []
-        fields = (json.loads(line) for line in self.path.read_text().splitlines())
-        return [
-            Entry(**{**f, "overrides": tuple(f["overrides"]), "hydra": tuple(f["hydra"])}) for f in fields
-        ]
+        return [_entry(line) for line in self.path.read_text().splitlines()]
 
     def latest(self) -> dict[str, Entry]:
         """The last attempt of each name."""
@@ -69,6 +67,12 @@ class Ledger:
         self.folder.chmod(0o700)  # submitit keeps its pickled jobs here, and unpickles them in the job
         with FileLock(self.folder / "lock"):
             yield self
+
+
+def _entry(line: str) -> Entry:
+    fields: dict[str, Any] = json.loads(line)
+    lists: dict[str, Any] = {key: tuple(fields[key]) for key in ("trains", "overrides", "hydra")}
+    return Entry(**fields | lists)
 
 
 def all_ledgers() -> list[Ledger]:

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from psearch.cluster import queue
 from psearch.cluster.ledger import COMPARISON, Entry, Ledger
 from psearch.training.run import is_finished, read_results
-from psearch.training.teachers import places
+from psearch.training.teachers import places, ready
 
 LINES = 3
 """Of an error that are shown."""
@@ -59,8 +59,9 @@ def _active(latest: dict[str, Entry]) -> tuple[dict[str, str], str]:
 
 def _submitted(study: Path, entry: Entry, active: str | None, ended: str) -> State:
     directory = _directory(study, entry)
+    finished = all(map(ready, entry.trains)) if entry.trains else directory and is_finished(directory)
     log = directory / "log.txt" if directory and (directory / "log.txt").exists() else Path(entry.log)
-    if entry.name != COMPARISON and directory is not None and is_finished(directory):
+    if directory is not None and finished and entry.name != COMPARISON:
         return State(entry.name, "done", "100 %", _metric(directory), log=log)
     progress = metric = ""
     if directory is not None and entry.name != COMPARISON:
@@ -88,9 +89,10 @@ def _local(directory: Path) -> State:
 def _directory(study: Path, entry: Entry) -> Path | None:
     if entry.directory is not None:
         return Path(entry.directory)
-    if entry.trains is not None:
-        return next(iter(places(entry.trains)), None)
-    return study if entry.name == COMPARISON else None
+    if entry.name == COMPARISON:
+        return study
+    teachers = [place for key in entry.trains for place in places(key)]
+    return next((place for place in teachers if not is_finished(place)), next(iter(teachers), None))
 
 
 def _is_reference(directory: Path) -> bool:

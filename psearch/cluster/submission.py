@@ -50,12 +50,12 @@ class _Submission:
 
     def submit(self, plan: Plan) -> list[Entry]:
         trainers = self._teachers(plan)
-        missing = [job for job in plan.jobs if not job.done and job.trains not in trainers]
+        missing = [job for job in plan.jobs if not (job.done or set(job.trains) & set(trainers))]
         todo = [job for job in missing if job.name not in self.busy]
-        new = [entry for entry in trainers.values() if entry.job not in self.active]
-        for key in dict.fromkeys(job.teacher for job in todo):
-            group = [job for job in todo if job.teacher == key]
-            new += self._array(group, f"afterok:{trainers[key].job}" if key else None)
+        new = [entry for entry in dict.fromkeys(trainers.values()) if entry.job not in self.active]
+        for keys in dict.fromkeys(job.teachers for job in todo):
+            group = [job for job in todo if job.teachers == keys]
+            new += self._array(group, _after("afterok", [trainers[key].job for key in keys]))
         runs = [e.job for name, e in self.busy.items() if name != COMPARISON] + [entry.job for entry in new]
         if new or (runs and COMPARISON not in self.busy):
             new.append(self._comparison(runs))
@@ -64,10 +64,10 @@ class _Submission:
     def _teachers(self, plan: Plan) -> dict[str, Entry]:
         """Who trains each missing teacher: a job under way already, in whichever study, or a new one."""
         known = [e for ledger in all_ledgers() for e in ledger.latest().values()]
-        trainers = {e.trains: e for e in known if e.trains and e.job in self.active}
-        missing = {key: job for key, job in plan.teachers.items() if key not in trainers}
-        new = self._array(list(missing.values()), None)
-        return {key: e for key, e in trainers.items() if key} | dict(zip(missing, new, strict=True))
+        trainers = {key: e for e in known if e.job in self.active for key in e.trains}
+        missing = [job for key, job in plan.teachers.items() if key not in trainers]
+        new = self._array(list(dict.fromkeys(missing)), None)
+        return {key: entry for entry in new for key in entry.trains} | trainers
 
     def _array(self, jobs: Sequence[Job], dependency: str | None) -> list[Entry]:
         work = [Training(dict(job.config), dict(job.variant)) for job in jobs]
@@ -78,9 +78,9 @@ class _Submission:
         old = self.busy.get(COMPARISON)
         if old is not None:
             queue.cancel([old.job])
-        whole = sorted({job.partition("_")[0] for job in runs})
+        whole = sorted({job.partition("_")[0] for job in runs})  # arrays
         job = Job((), self.ledger.study.name, name=COMPARISON)
-        [entry] = self._launch([job], [Comparing(self.ledger.study)], "afterany:" + ":".join(whole))
+        [entry] = self._launch([job], [Comparing(self.ledger.study)], _after("afterany", whole))
         return entry
 
     def _launch(self, jobs: Sequence[Job], work: Sequence[Any], dependency: str | None) -> list[Entry]:
@@ -108,3 +108,8 @@ class _Submission:
             log=str(Path(submitted.paths.stderr).relative_to(Path.cwd())),
             time=time.time(),
         )
+
+
+def _after(kind: str, jobs: Sequence[str]) -> str | None:
+    """A dependency as sbatch takes it; none without jobs."""
+    return ":".join([kind, *dict.fromkeys(jobs)]) if jobs else None

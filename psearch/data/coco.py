@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from psearch.data.json_records import Record, box, field, integer, load
-from psearch.data.pictures import fingerprint, split
+from psearch.data.pictures import fingerprint, split, train_fingerprint
 from psearch.data.scenes import clipped, renumbered, scene, solid
 from psearch.data.transforms import pair
 from psearch.types import UNLABELLED, Benchmark, Query, Scene, Split
@@ -35,7 +35,7 @@ def coco(root: str | Path, *, name: str = "coco", sides: Sequence[int] | None = 
 
     Labelled training identities are renumbered 0..N-1 in ascending order of `person_id`.
     ValueError naming the file and the record for whatever is missing or contradictory.
-    The data fingerprint does not depend on `sides`.
+    The data fingerprint does not depend on `sides`, that of the training part does.
     """
     root = Path(root)
     train, test = _read_split(root, "train"), _read_split(root, "test")
@@ -58,6 +58,7 @@ def coco(root: str | Path, *, name: str = "coco", sides: Sequence[int] | None = 
         test=splits[-1],
         sides=pair(sides),
         gallery_size=_gallery_size(splits[-1]),
+        train_fingerprint=train_fingerprint(scenes, root / "images", sides),
     )
 
 
@@ -87,7 +88,10 @@ def _read_split(root: Path, name: str) -> _Read:
                 "which is not listed: add the image or remove the annotation."
             )
         of_scene[scene_of_image[image]].append(annotation)
-        annotations[annotation.get("id")] = annotation
+        number = annotation.get("id")
+        if number is not None and number in annotations:
+            raise ValueError(f"In {file}, two annotations have the id {number}: make ids unique.")
+        annotations[number] = annotation
     scenes = [_scene(*each, file) for each in zip(images, of_scene, strict=True)]
     return _Read(split(name, root / "images", scenes), file, scene_of_image, annotations)
 

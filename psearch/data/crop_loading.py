@@ -23,8 +23,9 @@ class CropLoader:
     that many crops of each, every identity equally often. Variations: the window is shifted by up to `shift`
     of the margin and scaled by up to `scale`, mirrored with probability 0.5, its brightness,
     contrast and each colour channel multiplied by 1 ± `colour`, and with probability `erase` a random
-    rectangle set to the mean colour (random erasing, Zhong et al. 2020). Without `train`: in order, as cut.
-    ValueError if there are not enough identities for a balanced batch.
+    rectangle set to the mean colour (random erasing, Zhong et al. 2020). A last batch of one crop is left
+    out: batch normalisation has nothing to compare it with. Without `train`: in order, as cut.
+    ValueError for a single crop, and if there are not enough identities for a balanced batch.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class CropLoader:
         self.per_identity = per_identity if train else 0
         self.shift, self.scale, self.flip, self.colour, self.erase = shift, scale, flip, colour, erase
         self._epoch, self._start = 0, 0
+        if train and len(crops.ids) < 2:
+            raise ValueError("There is but one labelled box to train on; check the data set's identities.")
         identities = len(np.unique(crops.ids))
         if self.per_identity and not 1 <= batch_size // self.per_identity <= identities:
             raise ValueError(
@@ -57,7 +60,8 @@ class CropLoader:
         self._epoch, self._start = epoch, start
 
     def __len__(self) -> int:
-        return -(-len(self.crops.ids) // self.batch_size)
+        many = len(self.crops.ids)
+        return -(-(many - self.train) // self.batch_size)  # training leaves out a last batch of one
 
     def __iter__(self) -> Iterator[CropBatch]:
         order = self._balanced() if self.per_identity else self._shuffled()

@@ -100,7 +100,7 @@ def training_crops(
     """
     if cache is None:
         return cut(benchmark.train, size=size, margin=margin)
-    name = f"crops-{benchmark.fingerprint}-{size[0]}x{size[1]}-margin{margin:g}"
+    name = f"crops-{benchmark.train_fingerprint}-{size[0]}x{size[1]}-margin{margin:g}"
     file = Path(cache) / name / "crops.npz"
     if file.exists():
         return _load(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from psearch.data.cuhk_sysu_files import (
     training_people,
 )
 from psearch.data.parsed import Parsed, parsed
-from psearch.data.pictures import fingerprint, picture_sizes, pictures_in, split
+from psearch.data.pictures import fingerprint, picture_sizes, pictures_in, split, train_fingerprint
 from psearch.data.scenes import clipped, corners, renumbered, scene
 from psearch.data.transforms import pair
 from psearch.types import Benchmark, Query, Scene
@@ -40,7 +41,8 @@ def cuhk_sysu(
 
     gallery_size: one of GALLERY_SIZES, or -1 for the whole pool: the gallery of TestG50, then every other
     picture but the query's own (as psdb and NAE do). subset: None, or one of SUBSETS, whose galleries
-    hold 100. Galleries are as published: four list a scene twice, two hold the query's own.
+    hold 100. Galleries are as published: four list a scene twice, two hold the query's own. The test split's
+    `gallery` answers every size and subset, so that one pass over the scenes measures them all.
     cache: folder for the parsed annotations, which take a while to parse; None parses each time.
     Test identities are the numbers of the searches in TestG50. Coordinates are whole pixels.
     ValueError naming the file for whatever is missing, unreadable or contradictory.
@@ -57,10 +59,19 @@ def cuhk_sysu(
         identities=identities,
         train=split("train", files.pictures, train),
         val=None,
-        test=split("test", files.pictures, test, queries),
+        test=replace(
+            split("test", files.pictures, test, queries), gallery=partial(_gallery, root, cache=cache)
+        ),
         sides=pair(sides),
         gallery_size=gallery_size,
+        train_fingerprint=train_fingerprint(train, files.pictures, sides),
     )
+
+
+def _gallery(root: str | Path, name: int | str, *, cache: str | Path | None) -> Sequence[Query]:
+    if isinstance(name, int):
+        return cuhk_sysu(root, gallery_size=name, cache=cache).test.queries
+    return cuhk_sysu(root, subset=name, cache=cache).test.queries
 
 
 def _protocol(gallery_size: int, subset: str | None) -> tuple[str, str, str]:

@@ -34,8 +34,9 @@ class SceneLoader:
     Otherwise: in order, unchanged. sides: (shorter, longer) side in pixels a scene is resized to fit;
     None keeps its size. The last batch may be smaller unless `drop_last`. `workers` processes decode and
     resize; they do not change what comes out. cache: folder for resized pictures as JPEGs, one folder per
-    data fingerprint; pixels then differ by what JPEG loses. `len` is the number of batches of a whole epoch.
-    ValueError for an empty split, or if a picture is not of the size its annotation says.
+    data fingerprint; pixels then differ by what JPEG loses. pin_memory: for faster copies to a GPU; None:
+    where there is one. `len` is the number of batches of a whole epoch. ValueError for an empty split, or if
+    a picture does not decode or is not of the size its annotation says.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class SceneLoader:
         group_by_aspect: bool = False,
         drop_last: bool = False,
         workers: int = 0,
-        pin_memory: bool = False,
+        pin_memory: bool | None = None,
         cache: str | Path | None = None,
     ) -> None:
         if not split.scenes:
@@ -60,10 +61,12 @@ class SceneLoader:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
         self.split, self.batch_size, self.seed, self.train = split, batch_size, seed, train
         self.multi_scale = tuple(multi_scale) if train else (1.0,)
-        self.drop_last, self.workers, self.pin_memory = drop_last, workers, pin_memory
+        self.drop_last, self.workers = drop_last, workers
+        self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self._groups = _aspects(split.scenes) if train and group_by_aspect else np.zeros(len(split.scenes))
         kept = None if cache is None else ResizedPictures(Path(cache) / split.name)
-        self._batches = _Batches(replace(split, queries=()), pair(sides), seed, flip if train else 0.0, kept)
+        pictures = replace(split, queries=(), gallery=None)  # all that loader workers need
+        self._batches = _Batches(pictures, pair(sides), seed, flip if train else 0.0, kept)
         self._epoch, self._start = 0, 0
         if not len(self):
             raise ValueError(
@@ -83,7 +86,7 @@ class SceneLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         # A generator of its own keeps DataLoader from drawing on torch's global random state.
-        yield from DataLoader(
+        loader = DataLoader(
             self._batches,
             batch_size=None,
             sampler=self._plans()[self._start :],
@@ -91,6 +94,10 @@ class SceneLoader:
             pin_memory=self.pin_memory,
             generator=torch.Generator(),
         )
+        try:
+            yield from loader
+        except ValueError as error:  # a worker hands on its whole traceback, of which the last line counts
+            raise ValueError(str(error).splitlines()[-1].removeprefix("ValueError: ")) from error
 
     def _plans(self) -> list[Plan]:
         factors = draws("multi-scale", self.seed, self._epoch).choice(self.multi_scale, len(self))

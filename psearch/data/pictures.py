@@ -104,15 +104,25 @@ def fingerprint(annotations: Sequence[Path], folder: Path, names: Iterable[str],
     Pictures are not read: a changed picture of the same size in bytes goes unnoticed.
     ValueError that names missing files.
     """
-    names = sorted(set(names))
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for file, content in zip(annotations, in_threads(_digest, annotations, "annotations"), strict=True):
         if content is None:
             raise ValueError(f"There is no file {file}: set data.root to the folder that holds it.")
         digest.update(content)
-    sizes = in_threads(lambda name: _bytes(folder / name), names, "pictures")
-    refuse_missing(folder, names, [size is not None for size in sizes])
-    digest.update(json.dumps([names, sizes]).encode())
+    digest.update(_files(folder, sorted(set(names))))
+    return digest.hexdigest()[:16]
+
+
+def train_fingerprint(train: Sequence[Scene], folder: Path, sides: Sequence[int] | None) -> str:
+    """Hex digest of training scenes as a reader gives them, sizes of their files, and `sides`.
+
+    As in `fingerprint`, pictures are not read.
+    """
+    digest = hashlib.sha256(_files(folder, [scene.name for scene in train]))
+    for scene in train:
+        digest.update(json.dumps([scene.height, scene.width, scene.ids.tolist()]).encode())
+        digest.update(scene.boxes.tobytes() + scene.ignore.tobytes())
+    digest.update(json.dumps(list(sides or ())).encode())
     return digest.hexdigest()[:16]
 
 
@@ -120,6 +130,12 @@ def in_threads(function: Callable[[T], R], items: Sequence[T], what: str) -> lis
     """`function` of each item, in order; file systems answer many questions at once faster."""
     with ThreadPoolExecutor(16) as pool:
         return list(tqdm(pool.map(function, items), what, len(items), disable=None, leave=False))
+
+
+def _files(folder: Path, names: Sequence[str]) -> bytes:
+    sizes = in_threads(lambda name: _bytes(folder / name), names, "pictures")
+    refuse_missing(folder, names, [size is not None for size in sizes])
+    return json.dumps([names, sizes]).encode()
 
 
 def _digest(file: Path) -> bytes | None:

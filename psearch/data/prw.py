@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from psearch.data.matlab import published_layout, read
 from psearch.data.parsed import Parsed, parsed
-from psearch.data.pictures import fingerprint, picture_sizes, pictures_in, split
+from psearch.data.pictures import fingerprint, picture_sizes, pictures_in, split, train_fingerprint
 from psearch.data.scenes import clipped, corners, renumbered, scene
 from psearch.data.transforms import pair
 from psearch.types import UNLABELLED, Benchmark, Query, Scene
@@ -31,42 +31,39 @@ MINI = Path(__file__).with_name("prw_mini_query_info.txt")
 def prw(
     root: str | Path,
     *,
-    other_cameras: bool = False,
     published_boxes: bool = False,
     sides: Sequence[int] | None = (900, 1500),
     cache: str | Path | None = None,
 ) -> Benchmark:
     """Reads PRW: 2,057 queries, each searched in all test frames but its own.
 
-    other_cameras: leave out all frames of the query's camera as well (the published evaluators'
-    `ignore_cam_id=False`). cache: folder for the parsed annotations, one file per frame; None parses
-    each time. Training identities are renumbered 0..482, test identities are those of the files.
+    cache: folder for the parsed annotations, one file per frame; None parses each time. Training identities
+    are renumbered 0..482, test identities are those of the files. To leave out the frames of the query's own
+    camera is a protocol of the evaluation, `other_cameras`.
     published_boxes: False takes the boxes as they are annotated and cuts them to the picture; True as the
     public readers do (SeqNet, NAE): in whole pixels, moved instead of cut at the left and top edge, not cut
     at the others.
     ValueError naming the file for whatever is missing, unreadable or contradictory.
     """
     file = Path(root) / "query_info.txt"
-    return _read("prw", Path(root), file, other_cameras, published_boxes, sides, cache)
+    return _read("prw", Path(root), file, published_boxes, sides, cache)
 
 
 def prw_mini(
     root: str | Path,
     *,
-    other_cameras: bool = False,
     published_boxes: bool = False,
     sides: Sequence[int] | None = (900, 1500),
     cache: str | Path | None = None,
 ) -> Benchmark:
     """PRW with the 30 queries of PRW-mini, which come with this package: one query is 3.3 points of top-1."""
-    return _read("prw_mini", Path(root), MINI, other_cameras, published_boxes, sides, cache)
+    return _read("prw_mini", Path(root), MINI, published_boxes, sides, cache)
 
 
 def _read(
     name: str,
     root: Path,
     query_file: Path,
-    other_cameras: bool,
     published_boxes: bool,
     sides: Sequence[int] | None,
     cache: str | Path | None,
@@ -75,10 +72,10 @@ def _read(
     splits = {part: _frames(root, part) for part in ("train", "test")}
     files = [_annotation_file(root, frame) for frame in [*splits["train"], *splits["test"]]]
     lists = [root / "frame_train.mat", root / "frame_test.mat", query_file]
-    mark = fingerprint([*lists, *files], frames, names, [name, other_cameras, published_boxes])
+    mark = fingerprint([*lists, *files], frames, names, [name, published_boxes])
     train, test, _ = parsed(cache, f"{name}-{mark}", partial(_parse, root, splits, published_boxes))
     train, identities = renumbered(train)
-    queries = list(_queries(query_file, test, other_cameras, published_boxes))
+    queries = list(_queries(query_file, test, published_boxes))
     return Benchmark(
         name=name,
         fingerprint=mark,
@@ -87,6 +84,7 @@ def _read(
         val=None,
         test=split("test", frames, test, queries),
         sides=pair(sides),
+        train_fingerprint=train_fingerprint(train, frames, sides),
     )
 
 
@@ -134,12 +132,8 @@ def _camera(frame: str) -> int:
     return int(match[1])
 
 
-def _queries(
-    file: Path, test: Sequence[Scene], other_cameras: bool, published_boxes: bool
-) -> Iterator[Query]:
+def _queries(file: Path, test: Sequence[Scene], published_boxes: bool) -> Iterator[Query]:
     index = {each.name: number for number, each in enumerate(test)}
-    cameras = np.array([each.camera for each in test])
-    galleries: dict[int, np.ndarray] = {}  # shared by queries of one frame or camera: 100 MB instead of more
     for number, line in enumerate(file.read_text().splitlines(), start=1):
         if not line.strip():
             continue
@@ -153,12 +147,8 @@ def _queries(
                 f"{file}, line {number}: '{line.strip()}' is not 'id x y w h frame' with one of the test "
                 "frames: correct it."
             ) from error
-        key = int(cameras[own]) if other_cameras else own
-        if key not in galleries:
-            kept = cameras != cameras[own] if other_cameras else np.arange(len(test)) != own
-            galleries[key] = np.flatnonzero(kept)
         if published_boxes:
             box = np.trunc(box).clip(0).astype(np.float32)
         else:
             box = clipped(box, test[own].height, test[own].width)[0]
-        yield Query(own, box, identity, galleries[key])
+        yield Query(own, box, identity, np.delete(np.arange(len(test)), own))

@@ -1,61 +1,96 @@
-"""Named terms and their teacher, beside the student."""
+"""Named terms and their teachers, beside the student."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from psearch.distill.teacher import Teacher
+from psearch.distill.teacher import Published, Teacher
 from psearch.distill.term import Term
 from psearch.types import Batch, SearchOutput
 
 
 class Distillation(nn.Module):
-    """Runs the chosen terms; the teacher observes a batch only if a term needs it at every step.
+    """Runs the chosen terms; a teacher observes a batch only if a term needs it at every step, and computes
+    only what its terms need.
 
-    terms: name -> a partial that makes the term when called with the student (`student=`) and the teacher
-    (`teacher=`). Raises ValueError for something that is no term, and for a teacher that was not trained for
-    what a term requires.
+    terms: name -> term. Each reads the one teacher that provides what it needs, or the one it names. Raises
+    ValueError for something that is no term, where no teacher or more than one could answer, and where two
+    networks do not go together.
     """
 
-    def __init__(
-        self, teacher: Teacher, terms: Mapping[str, Callable[..., Term]], *, student: nn.Module
-    ) -> None:
+    def __init__(self, teachers: Sequence[Teacher], terms: Mapping[str, Term], *, student: Published) -> None:
         super().__init__()
-        self._teacher = (teacher,)  # a tuple keeps nn.Module from looking at it
         self.terms = nn.ModuleDict()
-        for name, make in terms.items():
-            if not callable(make):
-                raise ValueError(
-                    f"distill.{name} is no term: {make!r}; choose it first: distill=[…,{name}]"
-                )
-            term = make(student=student, teacher=teacher)
-            missing = sorted((term.needs | term.requires) - teacher.provides)
-            if missing:
-                raise ValueError(
-                    f"distill={name} needs {', '.join(missing)} from the teacher, but {teacher.name} gives "
-                    f"only {', '.join(sorted(teacher.provides))}; choose another teacher or leave {name} out"
-                )
+        self._teachers: dict[str, Teacher] = {}  # of each term; no modules, so nn.Module overlooks them
+        for name, term in terms.items():
+            if not isinstance(term, Term):
+                raise ValueError(f"distill.{name} is no term: {term!r}; choose it first: distill=[…,{name}]")
+            teacher = self._teachers[name] = _choose(name, term, teachers)
+            try:
+                term.attach(student, teacher)
+            except ValueError as error:
+                raise ValueError(f"distill={name} from teacher={teacher.name}: {error}") from error
             self.terms[name] = term
-        self.weights = {f"distill/{name}": term.weight for name, term in self._terms() if term.needs}
 
-    @property
-    def teacher(self) -> Teacher:
-        return self._teacher[0]
+    def weigh(self, weights: Mapping[str, float]) -> dict[str, float]:
+        """The student's own losses with their weights -> all losses with theirs, at this point."""
+        weighed = dict(weights)
+        for name, term in self._every():
+            weighed = term.weigh(name, weighed)
+        return weighed
 
-    def _terms(self) -> list[tuple[str, Term]]:
-        return [(name, term) for name, term in self.terms.items() if isinstance(term, Term)]
+    def at_epoch(self, epoch: float) -> None:
+        """Where the training is: schedules follow it."""
+        for _, term in self._every():
+            term.epoch = epoch
 
     def prepare(self, memory: nn.Module) -> None:
         """Once, before training: let every term set up what it needs."""
-        for _, term in self._terms():
-            term.prepare(self.teacher, memory)
+        for name, term in self._every():
+            term.prepare(self._teachers[name], memory)
 
     def forward(self, student: SearchOutput, batch: Batch) -> dict[str, Tensor]:
         """The student's output on a batch -> `distill/<name>` -> raw loss."""
-        active = [(name, term) for name, term in self._terms() if term.needs]
-        if not active:
-            return {}
-        seen = self.teacher.observe(batch.images, student.boxes)
-        return {f"distill/{name}": term(student, seen, batch) for name, term in active}
+        wanted: dict[Teacher, frozenset[str]] = {}
+        for name, term in self._active():
+            teacher = self._teachers[name]
+            wanted[teacher] = wanted.get(teacher, frozenset()) | term.needs
+        seen = {
+            teacher: teacher.observe(batch.images, student.boxes, parts) for teacher, parts in wanted.items()
+        }
+        return {
+            f"distill/{name}": term(student, seen[self._teachers[name]], batch)
+            for name, term in self._active()
+        }
+
+    def _every(self) -> list[tuple[str, Term]]:
+        return [(name, term) for name, term in self.terms.items() if isinstance(term, Term)]
+
+    def _active(self) -> list[tuple[str, Term]]:
+        return [(name, term) for name, term in self._every() if term.needs]
+
+
+def _choose(name: str, term: Term, teachers: Sequence[Teacher]) -> Teacher:
+    """The teacher that a term reads."""
+    required = term.needs | term.requires
+    known = " and ".join(teacher.name for teacher in teachers)
+    asked = [teacher for teacher in teachers if term.teacher in (None, teacher.name)]
+    if not asked:
+        raise ValueError(f"distill.{name}.teacher={term.teacher}: this run has the teachers {known}")
+    able = [teacher for teacher in asked if required <= teacher.provides]
+    if not able:
+        given = "; ".join(
+            f"{teacher.name} gives only {', '.join(sorted(teacher.provides))}" for teacher in asked
+        )
+        raise ValueError(
+            f"distill={name} needs {', '.join(sorted(required))} from the teacher, but {given}; "
+            f"choose another teacher or leave {name} out"
+        )
+    if len(able) > 1:
+        names = [teacher.name for teacher in able]
+        raise ValueError(
+            f"distill={name} could read {' or '.join(names)}: choose with distill.{name}.teacher={names[0]}"
+        )
+    return able[0]

@@ -3,13 +3,13 @@ student's OIM loss (Munjal, Amin, Galasso, BMVC 2019, abstract; no code or equat
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from psearch.distill.schedule import Scheduled
 from psearch.distill.teacher import People, Teacher
 from psearch.distill.term import Term
 
@@ -46,6 +46,16 @@ def identity_table(people: People, *, identities: int, aggregate: Aggregate) -> 
     return torch.stack([aggregate(people.embeddings[people.ids == i]) for i in range(identities)])
 
 
+def table_of(teacher: Teacher, identities: int, *, aggregate: Aggregate, source: str) -> Tensor:
+    """A teacher's table (identities, d), unit rows: made from its view of the training people, or
+    ("prototypes") the one its own identity loss ended with. Raises ValueError if it has none."""
+    if source == "people":
+        return identity_table(teacher.people(), identities=identities, aggregate=aggregate)
+    if teacher.prototypes is None:
+        raise ValueError(f"teacher={teacher.name} ended with no table of identities; set source=people")
+    return normalize(teacher.prototypes, dim=1)
+
+
 class Identities(Term):
     """Fill the student's identity memory from the teacher before training; nothing is computed at a step, and
     the teacher never runs in the training loop.
@@ -57,6 +67,8 @@ class Identities(Term):
     queue: keep OIM's circular queue of unlabelled people (True, as in OIM).
     source: "people" (features of the training boxes) or "prototypes" (the table the teacher's own identity
     loss ended with).
+    weight: of the identity loss against this table, in place of the student's own weight: a table that
+    does not come to meet the student gives a loss several times larger, which drowns detection.
     """
 
     requires = frozenset({"embeddings"})
@@ -69,9 +81,10 @@ class Identities(Term):
         pull: float = 0.1,
         queue: bool = True,
         source: str = "people",
-        **_: Any,
+        weight: Scheduled = 0.1,
+        teacher: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(weight=weight, teacher=teacher)
         for name, value, known in (
             ("update", update, ("frozen", "momentum", "anchored")),
             ("source", source, ("people", "prototypes")),
@@ -83,17 +96,12 @@ class Identities(Term):
         self.frozen = update == "frozen"
         self.pull = pull if update == "anchored" else 0.0
 
+    def weigh(self, name: str, weights: Mapping[str, float]) -> dict[str, float]:
+        """It is the student's own identity loss that it weighs."""
+        return {**weights, "identity": self.weight}
+
     def prepare(self, teacher: Teacher, memory: nn.Module) -> None:
         table = memory.table
         assert isinstance(table, Tensor)
-        rows = self._table(teacher, len(table)).to(table.device)
-        memory.adopt(rows, frozen=self.frozen, pull=self.pull, queue=self.queue)  # type: ignore[operator]
-
-    def _table(self, teacher: Teacher, identities: int) -> Tensor:
-        if self.source == "people":
-            return identity_table(teacher.people(), identities=identities, aggregate=self.aggregate)
-        if teacher.prototypes is None:
-            raise ValueError(
-                f"teacher={teacher.name} has no table of its own; set distill.identities.source=people"
-            )
-        return normalize(teacher.prototypes, dim=1)
+        rows = table_of(teacher, len(table), aggregate=self.aggregate, source=self.source)
+        memory.adopt(rows.to(table.device), frozen=self.frozen, pull=self.pull, queue=self.queue)  # type: ignore[operator]

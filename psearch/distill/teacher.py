@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
-from psearch.types import Boxes, Pick, SearchOutput
+from psearch.types import EVERYTHING, AnchorGrid, Boxes, Pick, SearchOutput, Tap
+
+
+class Published(Protocol):
+    """What a network says of itself, so that a term can suit it."""
+
+    @property
+    def taps(self) -> Mapping[str, Tap]: ...
+    @property
+    def anchor_grid(self) -> AnchorGrid | None: ...
+    @property
+    def embedding_size(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,16 +56,21 @@ class Teacher:
         prototypes: Tensor | None = None,
         people: Callable[[], People],
     ) -> None:
-        unknown = provides - {field.name for field in fields(SearchOutput)}
+        unknown = provides - EVERYTHING
         assert not unknown, unknown
         self.network = network.eval().requires_grad_(False)
         self.name, self.fingerprint, self.provides = name, fingerprint, provides
         self.prototypes, self.people = prototypes, people
 
+    @property
+    def published(self) -> Published:
+        """What its network says of itself."""
+        return cast(Published, self.network)
+
     @torch.no_grad()
-    def observe(self, images: Tensor, boxes: Boxes) -> SearchOutput:
+    def observe(self, images: Tensor, boxes: Boxes, wanted: frozenset[str] = EVERYTHING) -> SearchOutput:
         """What it says of the same images (b, 3, h, w) at the student's boxes (input pixels); it computes no
-        proposals of its own."""
+        proposals of its own, and nothing that none of the `wanted` fields needs."""
         pick: Pick = lambda propose: boxes  # noqa: E731
-        output: SearchOutput = self.network(images, pick)
+        output: SearchOutput = self.network(images, pick, wanted)
         return output

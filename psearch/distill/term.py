@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
-from psearch.distill.teacher import Teacher
+from psearch.distill.schedule import Linear, Scheduled
+from psearch.distill.teacher import Published, Teacher
 from psearch.types import Batch, SearchOutput
 
 
 class Term(nn.Module):
-    """One way to learn from a teacher, with two optional moments: `prepare`, once before training, and
-    `forward`, at every step.
+    """One way to learn from a teacher, with three optional moments: `attach`, when the run is built;
+    `prepare`, once before training; and `forward`, at every step.
 
     A term lives beside the student, never inside it; parameters it needs (adapters) are its own. `needs`:
     fields of the teacher's `SearchOutput` that `forward` reads; empty if it does nothing at a step, and then
-    the teacher is not run at all. `requires`: fields the teacher must be trained for, at either moment.
-    weight: multiplies the raw value in the sum; 0 watches only.
+    the teacher is not run at all. `requires`: fields the teacher must be trained for, at any moment.
+    weight: multiplies the raw value in the sum, a number or a schedule over epochs; 0 watches only.
+    teacher: which of several teachers it reads; None for the only one that provides what it needs.
     """
 
     needs: frozenset[str] = frozenset()
     requires: frozenset[str] = frozenset()
 
-    def __init__(self, *, weight: float = 1.0) -> None:
+    def __init__(self, *, weight: Scheduled = 1.0, teacher: str | None = None) -> None:
         super().__init__()
-        if weight < 0:
-            raise ValueError(
-                f"weight={weight} of a distillation term: it must be at least 0 (0 watches only)"
-            )
-        self.weight = float(weight)
+        self._weight = Linear(weight, name="weight of a distillation term (0 watches only)")
+        self.teacher = teacher
+        self.epoch = 0.0
+
+    @property
+    def weight(self) -> float:
+        """Of the raw value in the sum, at this point of the training."""
+        return self._weight(self.epoch)
+
+    def weigh(self, name: str, weights: Mapping[str, float]) -> dict[str, float]:
+        """Loss -> weight in the sum, without this term -> with it: by default its own loss, `distill/<name>`,
+        joins, if it has one; a term may change the weights of others."""
+        return {**weights, f"distill/{name}": self.weight} if self.needs else dict(weights)
+
+    def attach(self, student: Published, teacher: Teacher) -> None:
+        """When the run is built: make adapters; ValueError if the two networks do not go together."""
 
     def prepare(self, teacher: Teacher, memory: nn.Module) -> None:
         """Once, before the first step; `memory` is the criterion's identity memory."""

@@ -10,13 +10,16 @@ import torch
 
 from psearch.evaluation.asking import Network
 from psearch.evaluation.describe import describe, redescribe
+from psearch.evaluation.galleries import asked
 from psearch.evaluation.metrics import detection_metrics, per_query, search_counts, search_intervals
 from psearch.evaluation.protocols import Protocol, named
 from psearch.evaluation.result import SearchResult
-from psearch.evaluation.search import Rerank, search_galleries
+from psearch.evaluation.search import Rerank, gallery_size, search_galleries
 from psearch.types import Batch, Detections, Query, Split
 
 OWN = "own"
+
+Galleries = Mapping[str, Sequence[Query]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +28,9 @@ class Evaluation:
 
     metrics: flat, 0…1, named as in `results.json`. protocol: decisions and counts that belong beside them;
     the caller adds what it knows of the data. per_query: lists in protocol order, None where a query was
-    skipped. intervals: 95% bootstrap over queries. searches: name -> metrics and counts under another
-    protocol or in another gallery. detections, query_embeddings: what `detections.npz` holds. result: rank
-    lists to draw; all of these are of the ground-truth boxes for a network that does not detect.
+    skipped. intervals: 95% bootstrap over queries. searches: name -> mode, gallery size, metrics and counts
+    under another protocol or in another gallery. detections, query_embeddings: what `detections.npz` holds.
+    result: rank lists to draw; all of these are of the ground-truth boxes for a network that does not detect.
     """
 
     metrics: dict[str, float]
@@ -57,7 +60,7 @@ class Evaluator:
         low: float = 0.05,
         limit: int = 300,
         protocol: str = "strict",
-        also: Sequence[str] = ("legacy",),
+        also: Sequence[str] = ("strict", "legacy"),
         rerank: Rerank | None = None,
         keep: int = 20,
     ) -> None:
@@ -74,29 +77,31 @@ class Evaluator:
         loader: Iterable[Batch],
         split: Split,
         *,
-        galleries: Mapping[str, Sequence[Query]] | None = None,
+        galleries: Galleries | None = None,
         device: torch.device | str = "cpu",
     ) -> Evaluation:
         """One pass of the network over the split's scenes, in eval mode, then all metrics.
 
-        loader: brings every scene of the split once, unaugmented. galleries: name -> (some of) the split's
-        queries with other galleries, see `galleries`.
+        loader: brings every scene of the split once, unaugmented. galleries: name -> the split's queries, or
+        others, with galleries of their own; see `galleries`.
         """
+        queries = asked(split.queries, galleries or {})
         said = describe(
             network,
             loader,
             split.scenes,
-            split.queries,
+            queries,
             score=self.low,
             nms=self.nms,
             limit=self.limit,
             device=device,
         )
-        upper = self._search(split, said.people, said.queries, {OWN: split.queries}, self.protocol, device)
-        bound = {"gt_mAP": upper[OWN].mAP, "gt_top1": upper[OWN].top(1)}
+        perfect = _Found(split, said.people, queries, said.queries, device)
+        upper = self._search(perfect, {OWN: split.queries}, self.protocol)[OWN]
+        bound = {"gt_mAP": upper.mAP, "gt_top1": upper.top(1)}
         if said.found is None:
-            return self._evaluation(split, said.people, said.queries, upper[OWN], bound, {})
-        return self._measure(split, said.found, said.queries, galleries, bound, device)
+            return self._evaluation(perfect, upper, bound, {})
+        return self._measure(replace(perfect, detections=said.found), galleries or {}, bound)
 
     def measure(
         self,
@@ -104,11 +109,15 @@ class Evaluator:
         detections: Sequence[Detections],
         query_embeddings: np.ndarray,
         *,
-        galleries: Mapping[str, Sequence[Query]] | None = None,
+        galleries: Galleries | None = None,
         device: torch.device | str = "cpu",
     ) -> Evaluation:
-        """All metrics of detections that are there already: no `gt_*`, and `nms` is not known."""
-        measured = self._measure(split, detections, query_embeddings, galleries, {}, device)
+        """All metrics of detections that are there already: no `gt_*`, and `nms` is not known.
+
+        Raises ValueError for galleries with queries that are not the split's: nothing describes them.
+        """
+        found = _Found(split, detections, split.queries, query_embeddings, device)
+        measured = self._measure(found, galleries or {}, {})
         return replace(measured, protocol={**measured.protocol, "nms": None, "limit": None})
 
     def two_step(
@@ -118,66 +127,58 @@ class Evaluator:
         split: Split,
         detections: Sequence[Detections],
         *,
-        galleries: Mapping[str, Sequence[Query]] | None = None,
+        galleries: Galleries | None = None,
         device: torch.device | str = "cpu",
     ) -> Evaluation:
         """One network's detections with the embeddings of another: the reference a re-ID teacher sets."""
-        renamed, queries = redescribe(network, loader, split.scenes, split.queries, detections, device=device)
-        return self._measure(split, renamed, queries, galleries, {}, device)
+        queries = asked(split.queries, galleries or {})
+        renamed, vectors = redescribe(network, loader, split.scenes, queries, detections, device=device)
+        return self._measure(_Found(split, renamed, queries, vectors, device), galleries or {}, {})
 
-    def _measure(
-        self,
-        split: Split,
-        detections: Sequence[Detections],
-        queries: np.ndarray,
-        galleries: Mapping[str, Sequence[Query]] | None,
-        bound: Mapping[str, float],
-        device: torch.device | str,
-    ) -> Evaluation:
-        wanted = {OWN: split.queries, **(galleries or {})}
-        results = self._search(split, detections, queries, wanted, self.protocol, device)
+    def _measure(self, found: _Found, galleries: Galleries, bound: Mapping[str, float]) -> Evaluation:
+        own = {OWN: found.split.queries}
+        results = self._search(found, {**own, **galleries}, self.protocol)
         main = results.pop(OWN)
+        searches = {
+            name: self._record(found, galleries[name], self.protocol, results[name]) for name in results
+        }
         for protocol in self.also:
-            own = {OWN: split.queries}
-            results[protocol.name] = self._search(split, detections, queries, own, protocol, device)[OWN]
-        detected = detection_metrics(split.scenes, detections, score=self.score, low=self.low)
-        metrics = {**main.metrics(), **detected, **bound}
-        return self._evaluation(split, detections, queries, main, metrics, results)
+            other = self._search(found, own, protocol)[OWN]
+            searches[protocol.name] = self._record(found, found.split.queries, protocol, other)
+        scenes, detections = found.split.scenes, found.detections
+        detected = detection_metrics(scenes, detections, score=self.score, low=self.low)
+        return self._evaluation(found, main, {**main.metrics(), **detected, **bound}, searches)
 
-    def _search(
-        self,
-        split: Split,
-        detections: Sequence[Detections],
-        queries: np.ndarray,
-        galleries: Mapping[str, Sequence[Query]],
-        protocol: Protocol,
-        device: torch.device | str,
-    ) -> dict[str, SearchResult]:
+    def _search(self, found: _Found, galleries: Galleries, protocol: Protocol) -> dict[str, SearchResult]:
         return search_galleries(
-            split.scenes,
-            detections,
-            split.queries,
-            queries,
+            found.split.scenes,
+            found.detections,
+            found.queries,
+            found.embeddings,
             galleries,
             protocol=protocol,
             rerank=self.rerank,
             keep=self.keep,
-            device=device,
+            device=found.device,
         )
+
+    def _record(
+        self, found: _Found, queries: Sequence[Query], protocol: Protocol, result: SearchResult
+    ) -> dict[str, object]:
+        size = gallery_size(found.split.scenes, queries, protocol)
+        return {"mode": protocol.name, "gallery_size": size, **result.metrics(), **search_counts(result)}
 
     def _evaluation(
         self,
-        split: Split,
-        detections: Sequence[Detections],
-        queries: np.ndarray,
+        found: _Found,
         result: SearchResult,
         metrics: Mapping[str, float],
-        others: Mapping[str, SearchResult],
+        searches: dict[str, dict[str, object]],
     ) -> Evaluation:
         return Evaluation(
             metrics=dict(metrics),
             protocol={
-                "split": split.name,
+                "split": found.split.name,
                 "mode": self.protocol.name,
                 "score": self.score,
                 "low": self.low,
@@ -188,8 +189,19 @@ class Evaluator:
             },
             per_query=per_query(result),
             intervals=search_intervals(result),
-            searches={name: {**other.metrics(), **search_counts(other)} for name, other in others.items()},
-            detections=list(detections),
-            query_embeddings=queries,
+            searches=searches,
+            detections=list(found.detections),
+            query_embeddings=found.embeddings[: len(found.split.queries)],
             result=result,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What was found in a split, and the embeddings of those who are looked for: its queries, then others."""
+
+    split: Split
+    detections: Sequence[Detections]
+    queries: Sequence[Query]
+    embeddings: np.ndarray
+    device: torch.device | str

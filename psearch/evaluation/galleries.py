@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,17 +17,21 @@ def cut(scenes: Sequence[Scene], queries: Sequence[Query], size: int) -> list[Qu
 
     ValueError if a gallery is smaller than that, or holds the person in more scenes.
     """
-    return [replace(query, gallery=_cut(scenes, query, size)) for query in queries]
-
-
-def _cut(scenes: Sequence[Scene], query: Query, size: int) -> Integers:
-    holds = np.array([query.identity in scenes[index].ids for index in query.gallery])
-    if holds.sum() > size or len(holds) < size:
+    shown = defaultdict[int, list[int]](list)
+    for index, scene in enumerate(scenes):
+        for identity in scene.ids.tolist():
+            shown[identity].append(index)
+    holds = [np.isin(query.gallery, shown[query.identity]) for query in queries]
+    fewest, most = max(each.sum() for each in holds), min(len(each) for each in holds)
+    if not fewest <= size <= most:
         raise ValueError(
-            f"the gallery of a query in scene {scenes[query.scene].name} has {len(holds)} scenes, "
-            f"{holds.sum()} with the person: it cannot be cut to {size}"
+            f"galleries cannot be cut to {size} scenes: the smallest has {most}, and some query's person is "
+            f"in {fewest} of them; choose a size in between"
         )
-    return query.gallery[np.argsort(~holds, kind="stable")[:size]]
+    return [
+        replace(query, gallery=query.gallery[np.argsort(~each, kind="stable")[:size]])
+        for query, each in zip(queries, holds, strict=True)
+    ]
 
 
 def whole(scenes: Sequence[Scene], queries: Sequence[Query]) -> list[Query]:
@@ -45,6 +50,14 @@ def _others(every: Integers, query: Query) -> Integers:
     fresh[query.gallery] = False
     fresh[query.scene] = False
     return every[fresh]
+
+
+def asked(queries: Sequence[Query], galleries: Mapping[str, Sequence[Query]]) -> list[Query]:
+    """The queries, followed by those of further galleries that are not among them: who must be described."""
+    known = {_key(query): query for wanted in galleries.values() for query in wanted}
+    for query in queries:
+        known.pop(_key(query), None)
+    return [*queries, *known.values()]
 
 
 def rows_among(queries: Sequence[Query], wanted: Sequence[Query]) -> list[int]:

@@ -129,6 +129,12 @@ def _listed(query: Query, cameras: Integers, protocol: Protocol) -> Integers:
     return listed if protocol.count_repeats else np.minimum(listed, 1)
 
 
+def gallery_size(scenes: Sequence[Scene], queries: Sequence[Query], protocol: Protocol) -> int:
+    """Scenes that a query is searched in under a protocol, of the query with the most."""
+    cameras = np.array([scene.camera for scene in scenes])
+    return max(int((_listed(query, cameras, protocol) > 0).sum()) for query in queries)
+
+
 def _answer(
     values: np.ndarray, candidates: Integers, listed: Integers, seen: Sightings | None, keep: int
 ) -> Ranked:

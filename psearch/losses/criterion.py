@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from psearch.boxes import region_targets
 from psearch.losses.identity import IdentityMemory
 from psearch.losses.proposals import ProposalLoss
-from psearch.losses.regions import RegionSampler, region_losses, region_targets
+from psearch.losses.regions import RegionSampler, region_losses
 from psearch.types import Batch, Pick, SearchOutput
 
 LOSSES = ("rpn_object", "rpn_box", "roi_class", "roi_box", "identity")

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
-from psearch.boxes import encode
-from psearch.losses.matching import balanced, match
+from psearch.boxes import encode, match
+from psearch.losses.matching import balanced
 from psearch.types import Batch, SearchOutput
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, smooth_l1_loss
 
-from psearch.boxes import encode
-from psearch.losses.matching import Match, balanced, match
-from psearch.types import UNLABELLED, Batch, Boxes, Pick, Propose, SearchOutput
+from psearch.boxes import RegionTargets, encode, match
+from psearch.losses.matching import balanced
+from psearch.types import Batch, Boxes, Pick, Propose, SearchOutput
 
 
 @dataclass(frozen=True)
@@ -42,33 +42,6 @@ class RegionSampler:
         negative = (found.overlap < self.background) & ~found.blurred
         rows = balanced(found.overlap >= self.foreground, negative, count=self.per_image, share=self.positive)
         return candidates[torch.cat(rows)]
-
-
-@dataclass(frozen=True, eq=False)
-class RegionTargets:
-    """What the described boxes (N rows, as in `SearchOutput.boxes`) should be.
-
-    person: (N,) bool. boxes: (N, 4) the true box where `person`. ids: (N,) identity, UNLABELLED for people
-    without one; undefined where not `person`.
-    """
-
-    person: Tensor
-    boxes: Tensor
-    ids: Tensor
-
-
-def region_targets(boxes: Boxes, batch: Batch, foreground: float) -> RegionTargets:
-    """Match described boxes (per image, input pixels) to the batch's ground truth."""
-    matches: list[Match] = []
-    true: list[Tensor] = []
-    ids: list[Tensor] = []
-    for own, targets, names, ignore in zip(boxes, batch.boxes, batch.ids, batch.ignore, strict=True):
-        found = match(own, targets, ignore)
-        matches.append(found)
-        true.append(targets[found.target] if len(targets) else torch.zeros_like(own))
-        ids.append(names[found.target] if len(names) else torch.full_like(found.target, UNLABELLED))
-    person = torch.cat([found.overlap >= foreground for found in matches])
-    return RegionTargets(person, torch.cat(true), torch.cat(ids))
 
 
 def region_losses(output: SearchOutput, targets: RegionTargets) -> dict[str, Tensor]:

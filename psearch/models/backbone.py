@@ -17,6 +17,8 @@ class Backbone(nn.Module):
     region_size: (height, width) in bins that RoIAlign cuts. region_channels and region_map: channels and
     (height, width) of what `head` returns for one region. keep_layout: box branches see the region map
     flattened (small networks need the layout) instead of averaged (the published C4 recipe).
+    strips: horizontal strips of the region map that the embedding sees apart: 1 for the whole, as published;
+    more keep head, body and legs apart, as in PCB (Sun et al. 2018).
     align_samples: sampling points per bin side of RoIAlign.
     """
 
@@ -26,6 +28,7 @@ class Backbone(nn.Module):
     region_channels: int
     region_map: tuple[int, int]
     keep_layout: bool = False
+    strips: int = 1
     align_samples: int = 2
 
     @property

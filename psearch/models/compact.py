@@ -29,7 +29,9 @@ class Compact(Backbone):
     keep_layout = True
     align_samples = 1
 
-    def __init__(self, *, widths: Sequence[int], region_size: Sequence[int] = (8, 4)) -> None:
+    def __init__(
+        self, *, widths: Sequence[int], region_size: Sequence[int] = (8, 4), strips: int = 4
+    ) -> None:
         super().__init__()
         if len(widths) != 5:
             raise ValueError(f"widths needs 5 numbers (stem, three stages, head), got {list(widths)}")
@@ -44,7 +46,7 @@ class Compact(Backbone):
         self.taps = {"c2": Tap(two, 4), "c3": Tap(three, 8), "c4": Tap(four, 8)}
         height, width = region_size
         self.region_size = (height, width)
-        self.region_channels = five
+        self.region_channels, self.strips = five, strips
         self.region_map = ((height + 1) // 2, (width + 1) // 2)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:

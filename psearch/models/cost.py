@@ -8,27 +8,33 @@ import time
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from psearch.models.network import Network
+from psearch.types import Boxes, Propose
 
 
 @torch.inference_mode()
 def cost(
-    network: nn.Module, *, height: int, width: int, device: torch.device, boxes: int = 0, repeats: int = 15
+    network: Network, *, height: int, width: int, device: torch.device, repeats: int = 15
 ) -> dict[str, Any]:
-    """Cost of one forward on one scene of `height` x `width` input pixels.
+    """Cost of one search of one scene of `height` x `width` input pixels: proposals, if it makes any, and its
+    whole budget of described boxes, so that what a network has learnt does not change what it costs.
 
     parameters: numbers that are learnt. macs: multiply-accumulates of convolutions and matrix products
     (torch's flop counter, halved; suppression and RoIAlign are not counted). latency_ms: median of `repeats`
-    after 5 of warm-up, with `threads`. file_bytes: size of the network's weights as a file. boxes: described
-    boxes of a network without proposals; 0 lets it propose.
+    after 5 of warm-up, with `threads`. file_bytes: size of the network's weights as a file.
     """
     network.eval()
     images = torch.zeros(1, 3, height, width, device=device).to(memory_format=torch.channels_last)
-    whole = torch.tensor([[0.0, 0.0, width, height]], device=device).expand(max(boxes, 1), 4)
+    boxes = torch.tensor([[0.0, 0.0, width, height]], device=device).expand(network.budget, 4)
+
+    def pick(propose: Propose) -> Boxes:
+        propose()
+        return [boxes]
 
     def forward() -> None:
-        network(images, lambda propose: [whole] if boxes else propose())
+        network(images, pick)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 

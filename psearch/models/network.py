@@ -6,22 +6,30 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from psearch.types import Pick, SearchOutput, Tap
+from psearch.types import EVERYTHING, AnchorGrid, Pick, SearchOutput, Tap
 
 
 class Network(nn.Module):
     """Images (b, 3, h, w), normalised, and a `pick` that decides which boxes are described -> `SearchOutput`.
+    `wanted` names the parts of it that will be read: what none of them needs is not computed, and is None.
 
     embedding_size: length of an identity embedding. detects: it proposes boxes of its own.
+    budget: boxes per image that a search describes at most; the typical few if it does not detect.
     """
 
     embedding_size: int
     detects: bool = True
+    budget: int = 4
 
     @property
     def taps(self) -> Mapping[str, Tap]:
         """Feature maps of the scene that it publishes, by name."""
         return {}
 
-    def forward(self, images: Tensor, pick: Pick) -> SearchOutput:
+    @property
+    def anchor_grid(self) -> AnchorGrid | None:
+        """What its proposals start from, if it proposes."""
+        return None
+
+    def forward(self, images: Tensor, pick: Pick, wanted: frozenset[str] = EVERYTHING) -> SearchOutput:
         raise TypeError(f"{type(self).__name__} does not say what it computes")

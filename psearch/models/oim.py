@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from torch import Tensor
@@ -12,7 +13,10 @@ from psearch.models.backbone import Backbone
 from psearch.models.network import Network
 from psearch.models.proposals import ProposalNetwork
 from psearch.models.regions import RegionHead
-from psearch.types import Boxes, Pick, Propose, SearchOutput, Tap
+from psearch.types import EVERYTHING, AnchorGrid, Boxes, Pick, Propose, SearchOutput, Tap
+
+ANCHORS = ("anchors", "objectness", "anchor_deltas")
+"""What the proposal network says, in its order."""
 
 
 def every_proposal(propose: Propose) -> Boxes:
@@ -35,7 +39,6 @@ class OIMNetwork(Network):
         aspects: Sequence[float],
         proposals: Mapping[str, Any],
         embedding: int = 256,
-        strips: int = 1,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -43,44 +46,62 @@ class OIMNetwork(Network):
         self.proposals = ProposalNetwork(
             channels, stride=stride, sizes=anchor_sizes, aspects=aspects, **proposals
         )
-        self.regions = RegionHead(backbone, embedding=embedding, strips=strips)
+        self.regions = RegionHead(backbone, embedding=embedding)
         self.embedding_size = embedding
+
+    @property
+    def budget(self) -> int:  # type: ignore[override]
+        """Proposals that a search describes."""
+        return self.proposals.kept[1]
 
     @property
     def taps(self) -> Mapping[str, Tap]:
         """Feature maps it publishes, by name."""
         return self.backbone.taps
 
-    def forward(self, images: Tensor, pick: Pick = every_proposal) -> SearchOutput:
-        """Images (b, 3, h, w), normalised -> everything the network says; `pick` decides which boxes are
-        described. Proposals are computed only if `pick` asks for them."""
+    @property
+    def anchor_grid(self) -> AnchorGrid:
+        """What its proposals start from."""
+        shapes = self.proposals
+        return AnchorGrid(tuple(shapes.sizes.tolist()), tuple(shapes.aspects.tolist()), shapes.stride)
+
+    def forward(
+        self, images: Tensor, pick: Pick = every_proposal, wanted: frozenset[str] = EVERYTHING
+    ) -> SearchOutput:
+        """Images (b, 3, h, w), normalised -> what the network says; `pick` decides which boxes are described.
+        Anchors are scored and proposals suppressed only if `pick` asks for them or `wanted` names them;
+        regions and embeddings only if `wanted` names them."""
         features = self.backbone(images)
         shared = features[self.backbone.tap]
-        anchors, objectness, deltas = self.proposals(shared)
+        score = cache(lambda: self.proposals(shared))
         proposed: list[Boxes] = []
 
         def propose() -> Boxes:
+            anchors, objectness, deltas = score()
             height, width = images.shape[-2:]
             proposed.append(self.proposals.propose(anchors, objectness, deltas, (height, width)))
             return proposed[-1]
 
         boxes = pick(propose)
-        cut = align(
-            shared,
-            boxes,
-            size=self.backbone.region_size,
-            stride=self.proposals.stride,
-            samples=self.backbone.align_samples,
-        )
-        logits, box_deltas, embeddings = self.regions(self.backbone.head(cut))
+        scored = dict(zip(ANCHORS, score(), strict=True)) if wanted & set(ANCHORS) else {}
         return SearchOutput(
             features=features,
-            anchors=anchors,
-            objectness=objectness,
-            anchor_deltas=deltas,
             proposals=proposed[-1] if proposed else None,
             boxes=boxes,
-            box_logits=logits,
-            box_deltas=box_deltas,
-            embeddings=embeddings,
+            **scored,
+            **self._describe(shared, boxes, wanted),
         )
+
+    def _describe(self, shared: Tensor, boxes: Boxes, wanted: frozenset[str]) -> dict[str, Tensor]:
+        """The wanted ones of `box_logits`, `box_deltas` and `embeddings`."""
+        if not wanted & {"box_logits", "box_deltas", "embeddings"}:
+            return {}
+        size, samples = self.backbone.region_size, self.backbone.align_samples
+        cut = align(shared, boxes, size=size, stride=self.proposals.stride, samples=samples)
+        regions = self.backbone.head(cut)
+        said: dict[str, Tensor] = {}
+        if wanted & {"box_logits", "box_deltas"}:
+            said["box_logits"], said["box_deltas"] = self.regions.locate(regions)
+        if "embeddings" in wanted:
+            said["embeddings"] = self.regions.identify(regions)
+        return said

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from psearch.models.align import align
 from psearch.models.backbone import Backbone
 from psearch.models.network import Network
-from psearch.types import Pick, SearchOutput
+from psearch.types import EVERYTHING, Pick, SearchOutput
 
 
 class ReidNetwork(Network):
@@ -40,7 +40,7 @@ class ReidNetwork(Network):
         maps = self.backbone.head(self.backbone(crops)[self.backbone.tap])
         return normalize(self.neck(self.embedding(self.pool(maps).flatten(1))).float(), dim=1)
 
-    def forward(self, images: Tensor, pick: Pick) -> SearchOutput:
+    def forward(self, images: Tensor, pick: Pick, wanted: frozenset[str] = EVERYTHING) -> SearchOutput:
         """Images (b, 3, h, w), normalised; `pick` must bring boxes of its own: this network proposes none."""
         boxes = pick(lambda: [images.new_zeros(0, 4) for _ in images])
         crops = align(images, boxes, size=self.crop, stride=1, samples=2)

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torchvision.models import get_model, get_model_weights
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
-from torchvision.ops import FrozenBatchNorm2d
+from torchvision.models.resnet import ResNet
 
 from psearch.models.backbone import Backbone
+from psearch.models.imagenet import classifier
 from psearch.types import Tap
 
-DEPTHS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], list[int]]] = {
-    18: (BasicBlock, [2, 2, 2, 2]),
-    34: (BasicBlock, [3, 4, 6, 3]),
-    50: (Bottleneck, [3, 4, 6, 3]),
-}
+EXPANSION = {18: 1, 34: 1, 50: 4}
+"""Depth -> channels of a block's output over those of its inner convolutions."""
 
 
 def _slim(network: ResNet, width: float) -> ResNet:
@@ -37,30 +32,6 @@ def _slim(network: ResNet, width: float) -> ResNet:
     return network
 
 
-def _frozen(module: nn.Module) -> nn.Module:
-    """Replace every BatchNorm by torchvision's FrozenBatchNorm2d with the same numbers."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            fixed = FrozenBatchNorm2d(child.num_features, eps=child.eps)
-            fixed.load_state_dict(child.state_dict(), strict=False)
-            setattr(module, name, fixed)
-        else:
-            _frozen(child)
-    return module
-
-
-def _pretrained(depth: int) -> ResNet:
-    try:
-        weights = get_model_weights(f"resnet{depth}").DEFAULT
-        return get_model(f"resnet{depth}", weights=weights)
-    except OSError as error:
-        raise ValueError(
-            f"ImageNet weights of resnet{depth} cannot be downloaded ({error}); put the file torchvision "
-            f"names into {torch.hub.get_dir()}/checkpoints, or train from scratch with "
-            "compression.backbone.pretrained=false"
-        ) from error
-
-
 class ResNetC4(Backbone):
     """ResNet-18, 34 or 50 (He et al. 2016) split as in C4 Faster R-CNN and OIM (Xiao et al. 2017).
 
@@ -76,20 +47,16 @@ class ResNetC4(Backbone):
         self, *, depth: int, width: float = 1.0, pretrained: bool = False, frozen_norm: bool = False
     ) -> None:
         super().__init__()
-        if depth not in DEPTHS:
-            raise ValueError(f"depth={depth} is no known ResNet; choose from {sorted(DEPTHS)}")
+        if depth not in EXPANSION:
+            raise ValueError(f"depth={depth} is no known ResNet; choose from {sorted(EXPANSION)}")
         if pretrained and width != 1.0:
             raise ValueError("ImageNet weights exist at width=1 only; set pretrained=false")
-        if frozen_norm and not pretrained:
-            raise ValueError("frozen_norm=true needs pretrained=true: an untrained norm must learn")
-        network = _pretrained(depth) if pretrained else ResNet(*DEPTHS[depth])
+        network: Any = classifier(f"resnet{depth}", pretrained=pretrained, frozen_norm=frozen_norm)
         if width != 1.0:
             network = _slim(network, width)
-        if frozen_norm:
-            _frozen(network)
         self.stem = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
         self.c2, self.c3, self.c4, self.head = network.layer1, network.layer2, network.layer3, network.layer4
-        channels = [int(c * width * DEPTHS[depth][0].expansion) for c in (64, 128, 256, 512)]
+        channels = [int(c * width * EXPANSION[depth]) for c in (64, 128, 256, 512)]
         self.taps = {
             name: Tap(c, stride)
             for name, c, stride in zip(("c2", "c3", "c4"), channels, (4, 8, 16), strict=False)

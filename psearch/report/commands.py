@@ -27,15 +27,20 @@ def _train(row: Row) -> str:
     variant = row.runs[0].results["variant"]
     overrides = [str(override) for override in variant.get("overrides", ())]
     given = {override.lstrip("+~").partition("=")[0] for override in overrides}
-    axes = [f"{axis}={variant[axis]}" for axis in AXES if axis not in given]
+    axes = [f"{axis}={_choice(str(variant[axis]))}" for axis in AXES if axis not in given]
     others = [override for override in overrides if override.partition("=")[0] != "seed"]
     seeds = f"seed={','.join(map(str, row.seeds))}"
     words = ["-m"] * (len(row.seeds) > 1) + [*axes, *others, seeds]
     return " ".join([TRAIN, *map(shlex.quote, words)])
 
 
+def _choice(words: str) -> str:
+    """A group's choice as the command line takes it: several files as a list."""
+    return f"[{words.replace('+', ',')}]" if "+" in words else words
+
+
 def _learns_from(student: Row, row: Row) -> bool:
     if row.role == "teacher":
-        names = {Path(run.teacher_directory).name for run in student.runs if run.teacher_directory}
+        names = {Path(place).name for run in student.runs for place in run.teacher_directories}
         return any(run.name in names for run in row.runs)
-    return student.taught and student.axes[2] == row.axes[2]
+    return student.taught and row.axes[2] in student.axes[2].split("+")

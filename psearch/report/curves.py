@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 
 POSITIONS = ("step", "epoch")
+WHOLE = {"summary", "table", "images"}
 Curve = tuple[list[float], list[float]]
 
 
 def read_curves(path: Path) -> dict[str, dict[float, float]]:
     """metric -> {position: value} of one metrics.jsonl; the position is the step, else the epoch, else
-    the line. A step written twice (a resumed run) counts once, the later one; unreadable lines are skipped.
+    the line. A step written twice (a resumed run) counts once, the later one; unreadable lines, and what
+    holds for the run as a whole (summary, tables, images), are skipped.
     """
     curves: dict[str, dict[float, float]] = defaultdict(dict)
     try:
@@ -37,14 +39,22 @@ def _numbers(line: str) -> dict[str, float]:
         record = json.loads(line)
     except ValueError:
         return {}
+    if not isinstance(record, dict) or WHOLE & record.keys():
+        return {}
     found: dict[str, float] = {}
-    waiting = list(record.items()) if isinstance(record, dict) else []
+    waiting = list(record.items())
     for name, value in waiting:
         if isinstance(value, dict):
             waiting.extend((f"{name}/{key}", part) for key, part in value.items())
         elif isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value):
             found[str(name)] = float(value)
     return found
+
+
+def order(name: str) -> tuple[bool, bool, str]:
+    """Sorts metrics: mAP first, then the total loss, then the rest by name."""
+    last = name.rpartition("/")[2]
+    return last != "mAP", last not in ("total", "loss"), name
 
 
 def thin(curve: Mapping[float, float], points: int) -> Curve:

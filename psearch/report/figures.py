@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from psearch.report.comparison import Comparison
-from psearch.report.curves import thin
+from psearch.report.curves import order, thin
 from psearch.report.estimate import Estimate
 from psearch.report.measures import COSTS, METRICS
 from psearch.report.palette import styles
@@ -62,7 +62,7 @@ def _curves(comparison: Comparison, curves: Curves) -> dict[str, list[dict[str, 
         for name, curve in curves.get(run, {}).items():
             x, y = thin(curve, points)
             drawn[name].append({"run": place, "x": x, "y": y})
-    return dict(sorted(drawn.items(), key=lambda item: ("mAP" not in item[0], item[0])))
+    return dict(sorted(drawn.items(), key=lambda item: order(item[0])))
 
 
 def _configs(comparison: Comparison) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from statistics import fmean
 from typing import Any
 
 from psearch.report.album import ASKED, Album, Read
@@ -35,7 +34,7 @@ class Gallery:
             place: {search.query: search for search in searches[run.name]}
             for place, run in self.pictured.items()
         }
-        self.ap = {place: ap for place, row in enumerate(self.rows) if (ap := _mean_ap(row))}
+        self.ap = {place: ap for place, row in enumerate(self.rows) if (ap := row.per_query)}
         self.queries: dict[int, dict[str, int | None]] = {}
         self.strips: dict[int, dict[int, dict[str, Any]]] = {}
         self.pair = self._pair(comparison)
@@ -134,11 +133,3 @@ class Gallery:
 def _pictured(row: Row, searches: Searches) -> Run | None:
     """The run that stands for its row in pictures: the first seed whose searches are at hand."""
     return next((run for run in row.runs if searches.get(run.name)), None)
-
-
-def _mean_ap(row: Row) -> list[float]:
-    """AP per query, averaged over the seeds; empty if the runs did not record it alike."""
-    lists = [(run.results.get("per_query") or {}).get("AP") or [] for run in row.runs]
-    if len({len(values) for values in lists}) != 1:
-        return []
-    return [round(fmean(values), 4) for values in zip(*lists, strict=True)]

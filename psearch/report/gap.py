@@ -72,25 +72,30 @@ def _reference(taught: Row, rows: Sequence[Row]) -> tuple[Row | None, str]:
     """The teacher's own row if it searches; else the best two-step system built on it."""
     teachers = [row for row in rows if row.role == "teacher" and _taught_by(taught, row)]
     if not teachers:
-        return None, f"the teacher's result is missing ({taught.runs[0].teacher_directory or 'not recorded'})"
-    if "mAP" in teachers[0].metrics:
-        return teachers[0], ""
+        places = ", ".join(taught.runs[0].teacher_directories) or "not recorded"
+        return None, f"the teacher's result is missing ({places})"
+    if searching := [row for row in teachers if "mAP" in row.metrics]:
+        return max(searching, key=lambda row: row.metrics["mAP"].mean), ""
     systems = [
         row for row in rows if row.role == "two_step" and "mAP" in row.metrics and _built_on(row, taught)
     ]
     if not systems:
+        if not any("gt_mAP" in row.metrics for row in teachers):
+            return None, "the teacher detects and does not search"
         return None, "the teacher cannot detect, and there is no two-step result to stand for it"
     return max(systems, key=lambda row: row.metrics["mAP"].mean), ""
 
 
 def _taught_by(taught: Row, teacher: Row) -> bool:
-    names = {Path(run.teacher_directory).name for run in taught.runs if run.teacher_directory}
-    return any(run.name in names for run in teacher.runs)
+    return any(run.name in _places(taught) for run in teacher.runs)
 
 
 def _built_on(system: Row, taught: Row) -> bool:
-    """Same teacher run where recorded, else the same teacher by name."""
-    ours, theirs = taught.runs[0].teacher_directory, system.runs[0].teacher_directory
-    if ours and theirs:
-        return Path(ours).name == Path(theirs).name
-    return system.axes[2] == taught.axes[2]
+    """On one of its teacher runs where they are recorded, else on the teacher of that name."""
+    ours, theirs = _places(taught), _places(system)
+    return bool(ours & theirs) if ours and theirs else system.axes[2] in taught.axes[2].split("+")
+
+
+def _places(row: Row) -> set[str]:
+    """Names of the directories of the teachers of all its runs."""
+    return {Path(place).name for run in row.runs for place in run.teacher_directories}

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from psearch.report.comparison import Comparison
-from psearch.report.curves import thin
+from psearch.report.curves import order, thin
 from psearch.report.figures import Curves
 from psearch.report.files import write_atomic
 from psearch.report.measures import COSTS
@@ -118,9 +118,7 @@ def _draw_mode(axes: Axes, rows: Sequence[Row], cost: str, style: Style) -> None
 def draw_curves(comparison: Comparison, curves: Curves, modes: dict[str, Style]) -> Figure | None:
     """Validation mAP (else the first metric) of every student's run over its training."""
     students = [(row, curves.get(run, {})) for row in comparison.students for run in row.runs]
-    names = sorted(
-        {name for _, metrics in students for name in metrics}, key=lambda name: ("mAP" not in name, name)
-    )
+    names = sorted({name for _, metrics in students for name in metrics}, key=order)
     if not names:
         return None
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")

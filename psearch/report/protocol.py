@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from psearch.report.row import Row
 from psearch.report.runs import Run
 
-DATA = ("dataset", "fingerprint", "split", "gallery_size", "mode")
-DETECTION = ("score", "nms")
+DATA = ("dataset", "fingerprint", "split", "gallery_size", "mode", "rerank")
+DETECTION = ("score", "nms", "low", "limit")
 
 
 def check_protocols(rows: Sequence[Row]) -> None:
     """Raises ValueError, naming the first two rows of unlike protocol and the keys that differ.
 
-    Thresholds of the detector (score, nms) do not bind a row that detects nothing: a re-ID teacher,
-    measured on ground-truth boxes only.
+    What decides detections (score, nms, low, limit) does not bind a row that detects nothing: a re-ID
+    teacher, measured on ground-truth boxes only.
     """
     first: dict[str, tuple[Row, Run]] = {}
     for row in rows:
@@ -31,8 +31,9 @@ def _refusal(one: tuple[Row, Run], other: tuple[Row, Run]) -> str:
     a, b = run_a.results["protocol"], run_b.results["protocol"]
     keys = [key for key in DATA + DETECTION if a.get(key) != b.get(key)]
     differences = "; ".join(f"{key}: {a.get(key)!r} and {b.get(key)!r}" for key in keys)
+    name_a, name_b = (f"{run.directory.parent.name}/{run.name}" for run in (run_a, run_b))
     return (
-        f"'{row_a.label}' ({run_a.name}) and '{row_b.label}' ({run_b.name}) were measured by unlike "
+        f"'{row_a.label}' ({name_a}) and '{row_b.label}' ({name_b}) were measured by unlike "
         f"protocols ({differences}): compare them in studies of their own, or evaluate one again by the "
         "protocol of the other"
     )

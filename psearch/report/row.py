@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 
 from psearch.report.estimate import Estimate
 from psearch.report.runs import Run
@@ -58,3 +59,13 @@ class Row:
     def values(self, metric: str) -> dict[int, float]:
         """seed -> value, for the runs that measured it."""
         return {run.seed: run.metrics[metric] for run in self.runs if metric in run.metrics}
+
+    @property
+    def per_query(self) -> list[float | None]:
+        """AP of each search, averaged over the seeds, None where a search was skipped; empty if the runs did
+        not record it alike."""
+        lists = [(run.results.get("per_query") or {}).get("AP") or [] for run in self.runs]
+        if len({len(values) for values in lists}) != 1:
+            return []
+        columns = zip(*lists, strict=True)
+        return [None if None in values else round(fmean(values), 4) for values in columns]

@@ -52,10 +52,10 @@ class Run:
         return {key: value for key, value in self.results["metrics"].items() if value is not None}
 
     @property
-    def teacher_directory(self) -> str | None:
-        """Directory of the teacher it learned from, as recorded."""
-        teacher = self.results.get("teacher")
-        return str(teacher["directory"]) if teacher and teacher.get("directory") else None
+    def teacher_directories(self) -> tuple[str, ...]:
+        """Directories of the teachers it learned from, as recorded."""
+        known = self.results.get("teachers") or ()
+        return tuple(str(teacher["directory"]) for teacher in known if teacher.get("directory"))
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ def read_runs(directories: Iterable[Path | str]) -> tuple[list[Run], list[Failur
             failures[directory.resolve()] = record
             continue
         runs[directory.resolve()] = record
-        teacher = _find_teacher(record)
-        if teacher is not None and teacher.name not in {known.name for known in (*runs, *waiting)}:
-            waiting.append(teacher)
+        for teacher in _find_teachers(record):
+            if teacher.name not in {known.name for known in (*runs, *waiting)}:
+                waiting.append(teacher)
     return list(runs.values()), list(failures.values())
 
 
@@ -95,22 +95,24 @@ def _run_directories(directory: Path) -> list[Path]:
         raise ValueError(f"{directory} is no directory: name a study (outputs/<study>) or a run directory")
     if any((directory / mark).exists() for mark in MARKS):
         return [directory]
-    return sorted(run for run in directory.iterdir() if any((run / mark).exists() for mark in MARKS))
+    folders = [folder for folder in directory.iterdir() if not folder.name.startswith(".")]
+    return sorted(run for run in folders if any((run / mark).exists() for mark in MARKS))
 
 
-def _find_teacher(run: Run) -> Path | None:
-    """The teacher's directory, also after the whole of outputs/ was moved or copied."""
-    if run.teacher_directory is None:
-        return None
-    recorded = Path(run.teacher_directory)
-    beside = run.directory.parent.parent / recorded.parent.name / recorded.name
-    return next((found for found in (beside, recorded) if found.is_dir()), None)
+def _find_teachers(run: Run) -> list[Path]:
+    """The teachers' directories, also after the whole of outputs/ was moved or copied."""
+    found = []
+    for recorded in map(Path, run.teacher_directories):
+        beside = run.directory.parent.parent / recorded.parent.name / recorded.name
+        found += [path for path in (beside, recorded) if path.is_dir()][:1]
+    return found
 
 
 def _read_run(directory: Path) -> Run | Failure:
     try:
         results = json.loads((directory / "results.json").read_text(encoding="utf-8"))
         _check(results)
+        results["cost"] = _cost(directory) or results.get("cost")
     except FileNotFoundError:
         return _failure(
             directory, "no results.json: still running, or stopped; run its command again to resume"
@@ -119,6 +121,14 @@ def _read_run(directory: Path) -> Run | Failure:
         return _failure(directory, f"results.json is not usable ({type(error).__name__}: {error})")
     config = read_config(directory / "config.yaml")
     return Run(directory, results, config, settings(config, results["variant"].get("overrides", ())))
+
+
+def _cost(directory: Path) -> Any:
+    """The cost measured for the comparison, after all runs, if there is one."""
+    try:
+        return json.loads((directory / "cost.json").read_text(encoding="utf-8"))["cost"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _failure(directory: Path, reason: str) -> Failure:
@@ -144,8 +154,10 @@ def _check(results: Any) -> None:
         results["variant"][axis]
     int(results["variant"]["seed"])
     dict(results["protocol"])
-    for part in ("per_query", "cost", "training", "teacher", "code", "machine"):
+    for part in ("per_query", "cost", "training", "code", "machine"):
         dict(results.get(part) or {})
+    for teacher in results.get("teachers") or ():
+        dict(teacher)
     for part in ("metrics", "cost"):
         for name in (METRICS | COSTS).keys() & (results.get(part) or {}).keys():
             _check_number(f"{part}.{name}", results[part][name])

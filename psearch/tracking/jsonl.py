@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from psearch.tracking.tracker import Picture
 
 FILE = "metrics.jsonl"
 
@@ -42,15 +46,26 @@ class JsonLines:
     def log(self, values: Mapping[str, float], **axes: float) -> None:
         self._write({**axes, **{name: _number(value) for name, value in values.items()}})
 
-    def summary(self, values: Mapping[str, float]) -> None:
+    def summary(self, values: Mapping[str, float | str]) -> None:
         self._write({"summary": {name: _number(value) for name, value in values.items()}})
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    def table(
+        self,
+        name: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        *,
+        bar: tuple[str, str] | None = None,
+        scatter: tuple[str, str] | None = None,
+    ) -> None:
         plain = [[_number(value) for value in row] for row in rows]
         self._write({"table": name, "columns": list(columns), "rows": plain})
 
-    def image(self, name: str, path: Path) -> None:
-        self._write({"image": name, "path": str(path)})
+    def images(self, name: str, pictures: Sequence[Picture]) -> None:
+        self._write({"images": name, "pictures": [{**asdict(p), "path": str(p.path)} for p in pictures]})
+
+    def checkpoint(self, path: Path) -> None:
+        """It lies in the run's directory already."""
 
     def rewind(self, rows: int) -> None:
         """One truncation, so a kill leaves the file before or after it."""
@@ -75,6 +90,16 @@ class JsonLines:
             raise OSError(
                 f"cannot write {self.path}: {error.strerror}. Make room and run the same command again"
             ) from error
+
+
+def read_summary(directory: Path) -> dict[str, Any]:
+    """What the summaries of a run's `metrics.jsonl` say in the end; empty if there is none."""
+    path = directory / FILE
+    found: dict[str, Any] = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with suppress(ValueError):  # a line that a kill cut short
+            found |= json.loads(line).get("summary", {})
+    return found
 
 
 def _number(value: Any) -> Any:

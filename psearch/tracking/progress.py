@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,6 +13,11 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 log = logging.getLogger(__name__)
+
+
+def _disable() -> bool | None:
+    """No bar where TQDM_DISABLE says so (several processes on one terminal) or where there is no terminal."""
+    return True if os.environ.get("TQDM_DISABLE") else None
 
 
 class Progress:
@@ -29,7 +35,7 @@ class Progress:
     def __enter__(self) -> Progress:
         with ExitStack() as stack:
             stack.enter_context(logging_redirect_tqdm())
-            bar = tqdm(desc=self._name, total=self._total, initial=self._done, disable=None)
+            bar = tqdm(desc=self._name, total=self._total, initial=self._done, disable=_disable())
             self._bar = stack.enter_context(bar)
             self._stack = stack.pop_all()
         return self

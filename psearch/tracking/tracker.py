@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A box to draw: xyxy, pixels of the picture it is drawn in. label: what it is a case of ("right")."""
+
+    box: tuple[float, float, float, float]
+    label: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that lies on disk, and the boxes that belong in it."""
+
+    path: Path
+    caption: str = ""
+    frames: tuple[Frame, ...] = ()
 
 
 class Tracker(Protocol):
@@ -18,14 +37,26 @@ class Tracker(Protocol):
     def log(self, values: Mapping[str, float], **axes: float) -> None:
         """One row of numbers at a place (`step=`, `epoch=`)."""
 
-    def summary(self, values: Mapping[str, float]) -> None:
-        """Numbers that hold for the run as a whole; a later value replaces an earlier one."""
+    def summary(self, values: Mapping[str, float | str]) -> None:
+        """Facts that hold for the run as a whole; a later value replaces an earlier one."""
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """A table of plain values."""
+    def table(
+        self,
+        name: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        *,
+        bar: tuple[str, str] | None = None,
+        scatter: tuple[str, str] | None = None,
+    ) -> None:
+        """A table of plain values. bar: the columns (label, value), scatter: (x, y), of the charts to draw of
+        it, where the tracker draws."""
 
-    def image(self, name: str, path: Path) -> None:
-        """A picture that lies on disk."""
+    def images(self, name: str, pictures: Sequence[Picture]) -> None:
+        """Pictures that belong together."""
+
+    def checkpoint(self, path: Path) -> None:
+        """The trained weights, for a tracker that was asked to keep them."""
 
     def rewind(self, rows: int) -> None:
         """Forget all but the first `rows` lines: what was written after the checkpoint a run resumes from."""

@@ -21,6 +21,9 @@ class Task(Protocol):
     def __call__(self, batch: Any) -> dict[str, Tensor]:
         """The raw, unweighted losses of a batch: scalars by name."""
 
+    def at_epoch(self, epoch: float) -> None:
+        """Told before each batch how far the training is, in epochs: `weights` may follow a schedule."""
+
     def after_step(self) -> None:
         """Called after each optimizer step; the moment at which memories remember."""
 

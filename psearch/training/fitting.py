@@ -61,7 +61,6 @@ class Fitting:
     ) -> None:
         self.trainer, self.task, self.loader, self.run, self.tracker = trainer, task, loader, run, tracker
         self.seed, self.device, self.validate, self.facts = seed, device, validate, facts
-        self.weights = dict(task.weights)
         self.length = len(loader)
         task.to(device)
         if trainer.channels_last:
@@ -69,7 +68,7 @@ class Fitting:
         self.descent = self._make_descent()
         self.code = code()
         self.at = self._restore()
-        self.window = Window(self.weights, finite_gradients=trainer.autocast != "fp16")
+        self.window = Window(task.weights, finite_gradients=trainer.autocast != "fp16")
         self.since = time.monotonic() - self.at.seconds
 
     @property
@@ -80,7 +79,8 @@ class Fitting:
     def finish(self) -> dict[str, Any]:
         """Train what is left to train."""
         total = self.trainer.epochs * self.length
-        progress = Progress("training", total=total, done=self.steps, every_s=self.trainer.log_every_s)
+        name, every_s = self.run.directory.name, self.trainer.log_every_s
+        progress = Progress(name, total=total, done=self.steps, every_s=every_s)
         with Interruption() as interruption, progress:
             while self._owes_validation() or self.at.epoch < self.trainer.epochs:
                 if self._owes_validation():
@@ -110,6 +110,7 @@ class Fitting:
     def _train_batch(self, batch: Any) -> bool:
         """Forward, backward and, when enough batches are accumulated, a step; answers whether it stepped."""
         self._reseed()
+        self.task.at_epoch(self.steps / self.length)
         with self._autocast():
             losses = self.task(batch.to(self.device))
         total = self._weigh(losses)
@@ -133,9 +134,10 @@ class Fitting:
             torch.cuda.manual_seed_all(number)
 
     def _weigh(self, losses: Mapping[str, Tensor]) -> Tensor:
-        unknown = set(losses) - set(self.weights)
+        weights = self.task.weights
+        unknown = set(losses) - set(weights)
         assert not unknown, f"losses without a weight: {unknown}"
-        counted = [loss.float() * self.weights[name] for name, loss in losses.items() if self.weights[name]]
+        counted = [loss.float() * weights[name] for name, loss in losses.items() if weights[name]]
         if not counted:
             raise ValueError(f"nothing to learn: all losses ({', '.join(losses)}) have weight 0")
         return torch.stack(counted).sum()
@@ -147,7 +149,7 @@ class Fitting:
     def _log_losses(self) -> dict[str, float]:
         row = self.window.read()
         self._log("train", row | {"lr": self.descent.lr, "memory_mb": peak_memory_mb(self.device)})
-        return {name: row[name] for name in ("total", *self.weights) if name in row}
+        return {name: row[name] for name in ("total", *self.task.weights) if name in row}
 
     def _log(self, prefix: str, values: Mapping[str, float]) -> None:
         row = {f"{prefix}/{name}": value for name, value in values.items()}

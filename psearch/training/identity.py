@@ -11,8 +11,11 @@ from typing import Any
 ELSEWHERE = frozenset({"logger", "study", "directory", "stage", "device", "hydra"})
 """Top-level keys that say where and how a run is watched, not what comes out of it."""
 
-HOW = frozenset({"threads", "workers", "log_every", "log_every_s", "validate_every"})
-"""Keys of a trainer (the student's, or one nested in a teacher's recipe) that do not change the weights."""
+HOW = {
+    "trainer": frozenset({"threads", "workers", "log_every", "log_every_s", "validate_every"}),
+    "data": frozenset({"cache", "workers"}),
+}
+"""Node (of a run, or nested in a teacher's recipe) -> keys that say how it works, not what comes out."""
 
 Config = Mapping[str, Any]
 
@@ -54,13 +57,19 @@ _ABSENT = "(absent)"
 
 def _without_how(node: Any) -> Any:
     if isinstance(node, Mapping):
-        return {
-            key: _without_how({k: v for k, v in value.items() if k not in HOW})
-            if key == "trainer" and isinstance(value, Mapping)
-            else _without_how(value)
-            for key, value in node.items()
-        }
+        return {key: _without_how(_what(key, value)) for key, value in node.items()}
     return [_without_how(part) for part in node] if isinstance(node, (list, tuple)) else node
+
+
+def _what(key: str, node: Any) -> Any:
+    """A node without the keys that decide nothing. That pictures come through a cache of JPEGs decides their
+    pixels, where it lies does not."""
+    if not isinstance(node, Mapping):
+        return node
+    kept = {name: value for name, value in node.items() if name not in HOW.get(key, ())}
+    if key == "loading" and "cache" in kept:
+        kept["cache"] = kept["cache"] is not None
+    return kept
 
 
 def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -19,8 +19,11 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, signum: int, what: str) -> None:
         name = signal.Signals(signum).name
         super().__init__(f"interrupted by {name}: {what}; the same command goes on from there")
-        self.signum = signum
+        self.signum, self.what = signum, what
         self.exit_code = 128 + signum
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[int, str]]:
+        return Interrupted, (self.signum, self.what)  # so that it survives the way out of a worker process
 
 
 class Interruption:

@@ -1,4 +1,4 @@
-"""A trained task, measured: accuracy on a split, cost on this machine, and where it all comes from."""
+"""A trained task, measured: accuracy by a yardstick, cost on this machine, and where it all comes from."""
 
 from __future__ import annotations
 
@@ -9,46 +9,21 @@ from typing import Any
 import torch
 
 from psearch.data.loading import SceneLoader
-from psearch.evaluation.evaluator import Evaluation, Evaluator
+from psearch.evaluation.evaluator import Evaluation
 from psearch.models.cost import cost
 from psearch.models.network import Network
 from psearch.training import record
 from psearch.training.identity import config_hash
 from psearch.training.task import NetworkTask
-from psearch.types import Benchmark, Split
-
-
-def scenes_of(benchmark: Benchmark, split: Split, *, batch_size: int = 8, workers: int = 0) -> SceneLoader:
-    """A split's scenes in order, as a network sees them."""
-    return SceneLoader(split, batch_size=batch_size, sides=benchmark.sides, workers=workers)
-
-
-def split_named(benchmark: Benchmark, name: str) -> Split:
-    """`test`, or `val` for tuning. Raises ValueError if the data set has no such split."""
-    split = {"test": benchmark.test, "val": benchmark.val}.get(name)
-    if split is None:
-        raise ValueError(
-            f"data={benchmark.name} has no split {name!r} to evaluate on: choose evaluation.split=test"
-        )
-    return split
-
-
-def protocol_of(benchmark: Benchmark, evaluation: Evaluation) -> dict[str, Any]:
-    """Everything that decides the numbers: two results are comparable if these are equal."""
-    facts = {
-        "dataset": benchmark.name,
-        "fingerprint": benchmark.fingerprint,
-        "gallery_size": benchmark.gallery_size,
-    }
-    return facts | evaluation.protocol
+from psearch.training.yardstick import Yardstick
+from psearch.types import Benchmark
 
 
 def network_cost(network: Network, benchmark: Benchmark, *, device: torch.device) -> dict[str, Any]:
-    """Cost of one forward on one typical test scene; networks that cannot propose describe four boxes."""
-    batch = next(iter(scenes_of(benchmark, benchmark.test, batch_size=1)))
+    """Cost of searching one typical test scene."""
+    batch = next(iter(SceneLoader(benchmark.test, batch_size=1, sides=benchmark.sides)))
     height, width = batch.images.shape[-2:]
-    boxes = 0 if network.detects else 4
-    return cost(network, height=height, width=width, device=device, boxes=boxes)
+    return cost(network, height=height, width=width, device=device)
 
 
 def origin(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,20 +31,21 @@ def origin(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"code": record.code(), "machine": record.machine(), "config_hash": config_hash(config)}
 
 
-def measure(
-    task: NetworkTask, benchmark: Benchmark, evaluator: Evaluator, split: Split, *, device: torch.device
-) -> tuple[Evaluation, dict[str, Any]]:
-    """Evaluate a task's network on a split -> the evaluation, and its part of `results.json`."""
-    network = task.network
-    evaluation = evaluator(network, scenes_of(benchmark, split), split, device=device)
-    return evaluation, {
-        "protocol": protocol_of(benchmark, evaluation),
-        "metrics": evaluation.metrics,
-        "per_query": evaluation.per_query,
-        "intervals": evaluation.intervals,
-        "searches": evaluation.searches,
-        "cost": network_cost(network, benchmark, device=device),
-    }
+def measure(task: NetworkTask, yardstick: Yardstick) -> tuple[Evaluation, dict[str, Any]]:
+    """Evaluate a task's network -> the evaluation, and its part of `results.json`."""
+    evaluation = yardstick.network(task.network)
+    spent = network_cost(task.network, yardstick.benchmark, device=yardstick.device)
+    return evaluation, yardstick.record(evaluation) | {"cost": spent}
+
+
+@torch.no_grad()
+def agreement(task: NetworkTask, yardstick: Yardstick) -> dict[str, float]:
+    """Each distillation term over scenes it was not trained on, the mean of its batches: how near the student
+    has come to its teachers. Empty for a task that nobody teaches."""
+    if not task.taught:
+        return {}
+    seen = [task.agreement(batch.to(yardstick.device)) for batch in yardstick.loader()]
+    return {name: float(torch.stack([values[name] for values in seen]).mean()) for name in seen[0]}
 
 
 def device_named(name: str) -> torch.device:

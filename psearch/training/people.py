@@ -33,7 +33,7 @@ def describe_people(
         known = [own[(own >= 0) & ~ignore] for own, ignore in zip(batch.ids, batch.ignore, strict=True)]
         embeddings.append(normalize(both, dim=1).cpu())
         ids.append(torch.cat(known).cpu())
-    return People(torch.cat(embeddings), torch.cat(ids), benchmark.fingerprint, teacher)
+    return People(torch.cat(embeddings), torch.cat(ids), benchmark.train_fingerprint, teacher)
 
 
 def _embed(network: nn.Module, batch: Batch) -> Tensor:
@@ -59,7 +59,7 @@ def people_of(
 
     Raises ValueError if the file there is damaged, or was made from other data or by another network.
     """
-    path = directory / f"people-{benchmark.fingerprint[:12]}.npz"
+    path = directory / f"people-{benchmark.train_fingerprint[:12]}.npz"
     if not path.exists():
         people = describe_people(network, benchmark, teacher=teacher, device=device)
         arrays = {"embeddings": people.embeddings.numpy(), "ids": people.ids.numpy()}
@@ -74,9 +74,9 @@ def people_of(
             )  # fmt: skip
     except Exception as error:  # zipfile, zlib and numpy each raise their own
         raise ValueError(f"{path} is damaged ({error}): remove it, it will be made again") from error
-    if (people.benchmark, people.teacher) != (benchmark.fingerprint, teacher):
+    if (people.benchmark, people.teacher) != (benchmark.train_fingerprint, teacher):
         raise ValueError(
             f"{path} was made by network {people.teacher} from data {people.benchmark}, not by {teacher} "
-            f"from {benchmark.fingerprint}: remove it, it will be made again"
+            f"from {benchmark.train_fingerprint}: remove it, it will be made again"
         )
     return people

@@ -39,7 +39,8 @@ def new_task(recipe: Mapping[str, Any], benchmark: Benchmark, *, seed: int) -> t
 
 
 def restored_task(checkpoint: Mapping[str, Any], path: Path) -> NetworkTask:
-    """The task a checkpoint was written by, with its weights. ValueError if they do not fit its config."""
+    """The task a checkpoint was written by, its weights in the memory format they were trained in, so that it
+    answers with the same bits. ValueError if they do not fit its config."""
     try:
         known = {field.name: checkpoint["facts"][field.name] for field in fields(Facts)}
         task = make_task(checkpoint["config"], Facts(**known))
@@ -52,6 +53,8 @@ def restored_task(checkpoint: Mapping[str, Any], path: Path) -> NetworkTask:
         raise ValueError(
             f"{path} is no checkpoint of psearch, or of another version of it ({error})"
         ) from error
+    if checkpoint["config"]["trainer"]["channels_last"]:
+        task.to(memory_format=torch.channels_last)
     return task
 
 

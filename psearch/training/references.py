@@ -14,14 +14,13 @@ from typing import Any
 import torch
 import yaml
 
-from psearch.evaluation.evaluator import Evaluator
 from psearch.evaluation.files import read_detections
-from psearch.training.build import build
 from psearch.training.files import replace_json
-from psearch.training.measure import measure, origin, protocol_of, scenes_of, split_named
+from psearch.training.measure import measure, origin
 from psearch.training.task import NetworkTask
-from psearch.training.teachers import TeacherRun, weights_print
-from psearch.types import Benchmark, Split
+from psearch.training.teachers import TeacherRun, variant_of, weights_print
+from psearch.training.yardstick import Yardstick
+from psearch.types import Benchmark
 
 log = logging.getLogger(__name__)
 
@@ -58,12 +57,11 @@ def make_references(
 
     What is there already is kept as long as it was made from the same data, protocol and detector.
     """
-    taught = {m.results["teacher"]["directory"]: m for m in members if m.results.get("teacher")}
-    for directory, member in taught.items():
-        known = member.results["teacher"]
-        checkpoint = member.config["teacher"].get("checkpoint") or Path(directory) / "last.pt"
+    taught = {known["directory"]: (known, m) for m in members for known in m.results.get("teachers") or ()}
+    for directory, (known, member) in taught.items():
+        checkpoint = member.config["teacher"][known["name"]].get("checkpoint") or Path(directory) / "last.pt"
         run = TeacherRun(known["name"], Path(checkpoint))
-        _Reference(study, benchmark, members, member, run, device).make()
+        _Reference(study, benchmark, members, member, run, device, known).make()
 
 
 class _Reference:
@@ -77,12 +75,13 @@ class _Reference:
         member: Student,
         teacher: TeacherRun,
         device: torch.device,
+        known: Mapping[str, Any],
     ) -> None:
         self.study, self.benchmark, self.members = study, benchmark, members
-        self.member, self.teacher, self.device = member, teacher, device
-        self.split: Split = split_named(benchmark, member.config["evaluation"]["split"])
-        self.evaluator: Evaluator = build(member.config["evaluation"]["evaluator"])
-        self.recipe = member.config["teacher"]
+        self.member, self.teacher, self.device, self.known = member, teacher, device, known
+        workers = member.config["trainer"]["workers"]
+        self.yardstick = Yardstick.of(benchmark, member.config["evaluation"], device=device, workers=workers)
+        self.recipe = member.config["teacher"][teacher.name]
 
     def make(self) -> None:
         task = self.teacher.task()
@@ -109,31 +108,25 @@ class _Reference:
         }
 
     def _teacher(self, task: NetworkTask) -> dict[str, Any]:
-        _, measured = measure(
-            task.to(self.device), self.benchmark, self.evaluator, self.split, device=self.device
-        )
-        words = {"student": self.teacher.name, "compression": "", "teacher": "none", "distill": "none"}
-        return {"variant": words | self._rest(), "teacher": None} | measured | origin(self.recipe)
+        _, measured = measure(task.to(self.device), self.yardstick)
+        if "embeddings" not in task.provides:
+            measured = _only_detection(measured)
+        variant = variant_of(self.teacher.name, self.recipe) | {"data": self.benchmark.name}
+        return {"variant": variant, "teachers": []} | measured | origin(self.recipe)
 
     def _two_step(self, task: NetworkTask, best: Student) -> dict[str, Any]:
-        found, _ = read_detections(
-            best.directory / DETECTIONS, self.split.scenes, queries=len(self.split.queries)
-        )
-        network = task.to(self.device).network
-        loader = scenes_of(self.benchmark, self.split)
-        evaluation = self.evaluator.two_step(network, loader, self.split, found, device=self.device)
+        split = self.yardstick.split
+        found, _ = read_detections(best.directory / DETECTIONS, split.scenes, queries=len(split.queries))
+        evaluation = self.yardstick.two_step(task.to(self.device).network, found)
         upper = json.loads((self.study / self.teacher.directory.name / "results.json").read_text())["metrics"]
         words = {key: best.results["variant"][key] for key in ("student", "compression", "distill")}
+        words["teacher"] = self.teacher.name
         return {
-            "variant": words | {"teacher": self.teacher.name} | self._rest(),
-            "protocol": protocol_of(self.benchmark, evaluation),
+            "variant": variant_of(self.teacher.name, self.recipe) | words | {"data": self.benchmark.name},
+            **self.yardstick.record(evaluation),
             "metrics": evaluation.metrics | {key: upper[key] for key in ("gt_mAP", "gt_top1")},
-            "per_query": evaluation.per_query,
-            "teacher": self.member.results["teacher"],
+            "teachers": [dict(self.known)],
         } | origin(self.recipe)
-
-    def _rest(self) -> dict[str, Any]:
-        return {"seed": self.recipe.get("seed", 0), "data": self.benchmark.name, "overrides": []}
 
     def _write(self, place: Path, results: dict[str, Any]) -> None:
         place.mkdir(parents=True, exist_ok=True)
@@ -141,6 +134,12 @@ class _Reference:
         if own.exists():
             shutil.copyfile(own, place / "config.yaml")
         replace_json(place / "results.json", results)
+
+
+def _only_detection(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """The measurements of a network that never learnt who people are, without its meaningless searches."""
+    metrics = {name: value for name, value in measured["metrics"].items() if name.startswith("detection_")}
+    return {**measured, "metrics": metrics, "per_query": {}, "intervals": {}, "searches": {}}
 
 
 def _made_from(place: Path) -> Any:

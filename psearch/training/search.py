@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -26,7 +27,7 @@ class SearchTask(NetworkTask):
 
     facts: of the data. compression: the node of that group (backbone, proposals, anchor_loss, regions).
     network, memory: partials of `conf/student`. anchors: {count, sizes, aspects}. weights: of the losses.
-    loading: augmentation, as `SceneLoader` takes it.
+    loading: augmentation, as `SceneLoader` takes it; cache: folder that keeps resized pictures, of any data.
     """
 
     criterion: SearchCriterion
@@ -65,14 +66,16 @@ class SearchTask(NetworkTask):
         self.distillation = None
 
     def learn_from(self, distillation: Distillation) -> None:
-        """Add a teacher's terms; the network and its state dict stay what they are."""
+        """Add what its teachers' terms ask; the network and its state dict stay what they are."""
         distillation.prepare(self.criterion.memory)
         self.distillation = distillation
 
     @property
     def weights(self) -> dict[str, float]:
-        """Loss name -> weight in the sum."""
-        return self.criterion.weights | (self.distillation.weights if self.distillation else {})
+        """Loss name -> weight in the sum, at this point of the training."""
+        if self.distillation is None:
+            return self.criterion.weights
+        return self.distillation.weigh(self.criterion.weights)
 
     @property
     def provides(self) -> frozenset[str]:
@@ -86,6 +89,8 @@ class SearchTask(NetworkTask):
 
     def loader(self, benchmark: Benchmark, *, batch_size: int, seed: int, workers: int) -> SceneLoader:
         """Training batches of whole scenes."""
+        cache = self.loading.get("cache")
+        kept = None if cache is None else Path(cache) / f"resized-{benchmark.train_fingerprint}"
         return SceneLoader(
             benchmark.train,
             sides=benchmark.sides,
@@ -93,8 +98,25 @@ class SearchTask(NetworkTask):
             batch_size=batch_size,
             seed=seed,
             workers=workers,
-            **self.loading,
+            **self.loading | {"cache": kept},
         )
+
+    def at_epoch(self, epoch: float) -> None:
+        """Schedules of distillation terms follow the training."""
+        if self.distillation is not None:
+            self.distillation.at_epoch(epoch)
+
+    @property
+    def taught(self) -> bool:
+        """Whether some term teaches it."""
+        return self.distillation is not None
+
+    def agreement(self, batch: Batch) -> dict[str, Tensor]:
+        """Every term on a batch, as raw values: how near the student is to its teachers there."""
+        assert self.distillation is not None
+        output: SearchOutput = self.network(batch.images, self.criterion.pick(batch))
+        terms: dict[str, Tensor] = self.distillation(output, batch)
+        return terms
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         output: SearchOutput = self.network(batch.images, self.criterion.pick(batch))

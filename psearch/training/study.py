@@ -1,23 +1,26 @@
-"""One run of a study: find or train its teacher, train the student, evaluate it, write the record."""
+"""One run of a study: find or train its teachers, train the student, evaluate it, write the record."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from psearch.evaluation.evaluator import Evaluator
 from psearch.evaluation.files import write_detections
+from psearch.tracking.tracker import Tracker
 from psearch.training.build import build
+from psearch.training.examples import example_searches, ranked_searches
 from psearch.training.fit import fit
 from psearch.training.identity import job_name
-from psearch.training.measure import device_named, measure, origin, scenes_of, short, split_named
+from psearch.training.measure import agreement, device_named, measure, origin, short
 from psearch.training.run import Run, claim
+from psearch.training.summary import summary
 from psearch.training.task import NetworkTask
 from psearch.training.teachers import TeacherRun, obtain
+from psearch.training.yardstick import Yardstick
 from psearch.types import Benchmark
 
 log = logging.getLogger(__name__)
@@ -30,26 +33,25 @@ def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
     """Do one run, or what is left of it, in its own directory; returns search mAP (or the re-ID upper bound).
 
     config: resolved and plain. variant: the choices made in each group. With `stage: teacher` only the
-    teacher is made ready. Raises ValueError for what a user can mend.
+    teachers are made ready. Raises ValueError for what a user can mend.
     """
     torch.set_num_threads(config["trainer"].get("threads") or torch.get_num_threads())
     device = device_named(config["device"])
     logger = build(config["logger"])
     wants_teacher = bool(config["distill"]) or config["stage"] == "teacher"
     benchmark: Benchmark = build(config["data"])
-    teacher = (
-        obtain(config, variant["teacher"], benchmark, device=device, logger=logger) if wants_teacher else None
-    )
+    teachers = obtain(config, benchmark, device=device, logger=logger) if wants_teacher else []
     if config["stage"] == "teacher":
         return None
     directory = Path(config["directory"] or OUTPUTS / config["study"] / job_name(variant, config))
     with claim(directory, config) as claimed:
         if claimed.finished:
-            log.info("%s is done already", short(directory))
-            results = claimed.results
+            log.info("done already")
+            results = claimed.results or {}
         else:
-            results = _train(claimed, variant, benchmark, teacher, device=device, logger=logger)
-    metrics = (results or {})["metrics"]
+            results = _train(claimed, variant, benchmark, teachers, device=device, logger=logger)
+    metrics = results["metrics"]
+    log.info("%s: %s", short(directory), summary(results))
     return float(metrics.get("mAP", metrics["gt_mAP"]))
 
 
@@ -57,35 +59,34 @@ def _train(
     claimed: Run,
     variant: Mapping[str, Any],
     benchmark: Benchmark,
-    teacher: TeacherRun | None,
+    teachers: Sequence[TeacherRun],
     *,
     device: torch.device,
     logger: Any,
 ) -> dict[str, Any]:
     config = claimed.config
-    evaluator: Evaluator = build(config["evaluation"]["evaluator"])
-    split = split_named(benchmark, config["evaluation"]["split"])
-    loaded = teacher.load(benchmark, device) if teacher else None
+    workers = config["trainer"]["workers"]
+    yardstick = Yardstick.of(benchmark, config["evaluation"], device=device, workers=workers)
+    validation = yardstick.validation()
+    loaded = [teacher.load(benchmark, device) for teacher in teachers]
 
-    def evaluate(task: NetworkTask) -> dict[str, Any]:
-        evaluation, measured = measure(task, benchmark, evaluator, split, device=device)
+    def evaluate(task: NetworkTask, tracker: Tracker) -> dict[str, Any]:
+        evaluation, measured = measure(task, yardstick)
+        split = yardstick.split
         write_detections(
             claimed.directory / DETECTIONS, split.scenes, evaluation.detections, evaluation.query_embeddings
         )
-        known = None
-        if teacher is not None and loaded is not None:
-            known = {
-                "name": teacher.name,
-                "directory": short(teacher.directory),
-                "fingerprint": loaded.fingerprint,
-            }
-        return {"role": "student", "variant": dict(variant), "teacher": known} | measured | origin(config)
+        found = ranked_searches(evaluation.result, split, evaluation.detections)
+        tracker.images("searches", example_searches(found, split, claimed.directory / "searches"))
+        known = [
+            {"name": run.name, "directory": short(run.directory), "fingerprint": teacher.fingerprint}
+            for run, teacher in zip(teachers, loaded, strict=True)
+        ]
+        return {"role": "student", "variant": dict(variant), "teachers": known} | measured | origin(config)
 
     def validate(task: NetworkTask) -> dict[str, float]:
-        assert benchmark.val is not None
-        return evaluator(
-            task.network, scenes_of(benchmark, benchmark.val), benchmark.val, device=device
-        ).metrics
+        assert validation is not None
+        return validation.network(task.network).metrics | agreement(task, validation)
 
     return fit(
         claimed,
@@ -94,9 +95,8 @@ def _train(
         logger=logger,
         study=config["study"],
         job_type="student",
-        name=claimed.directory.name,
-        teacher=loaded,
+        variant=variant,
+        teachers=loaded,
         evaluate=evaluate,
-        validate=validate if benchmark.val is not None else None,
-        tags=tuple(str(variant[key]) for key in ("student", "compression", "teacher", "distill")),
+        validate=validate if validation is not None else None,
     )

@@ -40,11 +40,23 @@ class NetworkTask(nn.Module):
     def forward(self, batch: Any) -> dict[str, Tensor]:
         raise TypeError(f"{type(self).__name__} defines no losses")
 
+    def at_epoch(self, epoch: float) -> None:
+        """Where the training is, in epochs; nothing to do where weights are constant."""
+
     def after_step(self) -> None:
         """Memories remember; nothing to do for most criteria."""
 
+    @property
+    def taught(self) -> bool:
+        """Whether it learns from a teacher, besides the data."""
+        return False
+
+    def agreement(self, batch: Any) -> dict[str, Tensor]:
+        """Every distillation term on a batch, as raw values; asked only of a task that is `taught`."""
+        raise TypeError(f"{type(self).__name__} has no teacher")
+
     def learn_from(self, distillation: Distillation) -> None:
-        """Add a teacher's terms. Raises ValueError if this task cannot be taught."""
+        """Add what its teachers' terms ask. Raises ValueError if this task cannot be taught."""
         raise ValueError("distill= is for person-search students; choose distill=none for this one")
 
     def loader(self, benchmark: Benchmark, *, batch_size: int, seed: int, workers: int) -> Loader:

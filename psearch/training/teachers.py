@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 HOME = Path("outputs/teachers")
 RECIPE = ("student", "compression", "trainer", "seed")
+SEARCHES = frozenset({"gallery_size", "queries", "subset"})
+"""Keys of a data set that decide what is searched in it, not what is trained on."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class TeacherRun:
         def people() -> People:
             return people_of(network, benchmark, directory=self.directory, teacher=print_, device=device)
 
-        same_people = state["facts"].get("data") == benchmark.fingerprint
+        same_people = state["facts"].get("data") == benchmark.train_fingerprint
         return Teacher(
             network,
             name=self.name,
@@ -64,16 +66,36 @@ class TeacherRun:
         )
 
 
-def recipe_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a run's config that decides its teacher's weights, with the data it is trained on."""
-    return deciding({"data": config["data"]} | {key: config["teacher"][key] for key in RECIPE})
+def recipes(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Name -> node of each teacher that a run names. Raises ValueError for a node that is no recipe."""
+    for name, node in config["teacher"].items():
+        missing = set(RECIPE) - set(node if isinstance(node, Mapping) else ())
+        if missing:
+            raise ValueError(
+                f"teacher.{name} is no recipe, it has no {', '.join(sorted(missing))}: a file of "
+                f"conf/teacher opens with '# @package teacher.<its name>' and has {', '.join(RECIPE)}"
+            )
+    return dict(config["teacher"])
 
 
-def needed(config: Mapping[str, Any]) -> str | None:
-    """A key that runs wanting the same teacher share; None if this run wants none that must be trained."""
-    if not config["distill"] or not config["teacher"] or config["teacher"].get("checkpoint"):
-        return None
-    return config_hash(recipe_of(config))
+def recipe_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The part of a run's config that a teacher is made from, with the data it is trained on."""
+    data = {key: value for key, value in config["data"].items() if key not in SEARCHES}
+    return {"data": data} | {key: config["teacher"][name][key] for key in RECIPE}
+
+
+def variant_of(name: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What a teacher is called by where students are called by the choices made for them."""
+    words = {"student": name, "compression": "", "teacher": "none", "distill": "none"}
+    return words | {"seed": recipe.get("seed", 0), "overrides": []}
+
+
+def needed(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The teachers of a run that must be trained, each by a key that runs wanting the same teacher share."""
+    if not config["distill"]:
+        return ()
+    trained = [name for name, node in recipes(config).items() if not node.get("checkpoint")]
+    return tuple(config_hash(recipe_of(config, name)) for name in trained)
 
 
 def ready(key: str, home: Path = HOME) -> bool:
@@ -97,32 +119,53 @@ def places(key: str, home: Path = HOME) -> list[Path]:
 
 def obtain(
     config: Mapping[str, Any],
-    name: str,
     benchmark: Benchmark,
     *,
     device: torch.device,
     logger: Callable[..., Any],
     home: Path = HOME,
-) -> TeacherRun:
-    """The teacher a run asks for, trained first if nobody did: other runs that want it wait meanwhile.
+) -> list[TeacherRun]:
+    """The teachers a run asks for, trained first if nobody did: other runs that want them wait meanwhile.
 
-    Raises ValueError if terms are chosen without a teacher, or its checkpoint cannot be read.
+    Raises ValueError if terms are chosen without a teacher, or a checkpoint cannot be read.
     """
     if not config["teacher"]:
         terms = ", ".join(config["distill"])
         raise ValueError(
             f"distill={terms} needs a teacher: add teacher=reid (or oim, …), or choose distill=none"
         )
-    given = config["teacher"].get("checkpoint")
+    return [
+        _obtain(config, name, benchmark, device=device, logger=logger, home=home) for name in recipes(config)
+    ]
+
+
+def _obtain(
+    config: Mapping[str, Any],
+    name: str,
+    benchmark: Benchmark,
+    *,
+    device: torch.device,
+    logger: Callable[..., Any],
+    home: Path,
+) -> TeacherRun:
+    given = config["teacher"][name].get("checkpoint")
     if given:
         checkpoint.load(given)
         return TeacherRun(name, Path(given))
-    recipe = recipe_of(config)
-    directory = home / f"{name}-{address(recipe, benchmark.fingerprint)}"
-    with claim(directory, {**recipe, "trainer": config["teacher"]["trainer"]}, wait_s=-1) as run:
+    recipe = recipe_of(config, name)
+    directory = home / f"{name}-{address(deciding(recipe), benchmark.train_fingerprint)}"
+    with claim(directory, recipe, wait_s=-1) as run:
         if not run.finished:
             log.info("training the teacher %s in %s", name, directory)
-            fit(run, benchmark, device=device, logger=logger, study="teachers", job_type="teacher", name=name)
+            fit(
+                run,
+                benchmark,
+                device=device,
+                logger=logger,
+                study="teachers",
+                job_type="teacher",
+                variant=variant_of(name, recipe),
+            )
     return TeacherRun(name, directory / checkpoint.LAST)
 
 

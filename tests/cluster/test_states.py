@@ -41,7 +41,7 @@ def run_directory(study: Path, name: str, *, epoch: float = 0, results: object =
 def submitted(study: Path, name: str, job: str, time: float = 0) -> None:
     log = study / f"{job}.err"
     with Ledger(study).open() as ledger:
-        ledger.add([Entry(job, name, str(study / name), None, (), (), "code", str(log), time)])
+        ledger.add([Entry(job, name, str(study / name), (), (), (), "code", str(log), time)])
 
 
 @pytest.fixture

@@ -1,15 +1,19 @@
 """Writers of small data sets in exactly the layouts that CUHK-SYSU and PRW are given away in.
 
 `write_cuhk_sysu` and `write_prw` write whatever they are given; `nasty_cuhk_sysu` and `nasty_prw` write a
-few pictures with every oddity that the real files are known to have.
+few pictures with every oddity that the real files are known to have; `small_prw_mini` and `small_coco` what
+a run needs.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy.io import savemat
+
+from psearch.data.prw import MINI
 
 Box = Sequence[float]
 Entry = tuple[str, Box | None]
@@ -189,4 +193,38 @@ def nasty_prw(root: Path) -> Path:
         "933 30.0000 20.0000 40.0000 80.0000 c6s3_001101",
     ]
     write_prw(root, train=train, test=test, queries=queries, keys=keys)
+    return root
+
+
+def small_prw_mini(root: Path) -> Path:
+    """The frames that the 30 queries of PRW-mini are cut from, each a second time, and four to train on."""
+    rows = [line.split() for line in MINI.read_text().splitlines()]
+    asked = {frame: [[float(value) for value in values]] for *values, frame in rows}
+    again = {f"c1s9_{number:06d}": boxes for number, boxes in enumerate(asked.values())}
+    train = {f"c1s1_00000{n}": [[n % 2 + 1, 300, 200, 300, 700], [-2, 900, 200, 250, 700]] for n in range(4)}
+    for number, (frame, boxes) in enumerate({**train, **asked, **again}.items()):
+        x, y, width, height = (int(max(column)) for column in list(zip(*boxes, strict=True))[1:])
+        picture(root / "frames" / f"{frame}.jpg", y + height + 8, x + width + 8, seed=number)
+    write_prw(root, train=train, test={**asked, **again}, queries=["broken, and not read"])
+    return root
+
+
+def small_coco(root: Path) -> Path:
+    """Own scenes: four pictures of persons 7 and 30 to train on, four of person 4 to search, two queries."""
+    boxes = [[20 + 15 * number, 10, 24, 60] for number in range(8)]
+    for part, first in (("train", 0), ("test", 4)):
+        numbers = range(first, first + 4)
+        people = {number: 4 if part == "test" else (7, 30)[number % 2] for number in numbers}
+        content = {
+            "images": [{"id": n, "file_name": f"{n}.png", "width": 192, "height": 96} for n in numbers],
+            "annotations": [
+                {"id": n, "image_id": n, "bbox": boxes[n], "person_id": people[n]} for n in numbers
+            ],
+        }
+        root.mkdir(parents=True, exist_ok=True)
+        (root / f"{part}.json").write_text(json.dumps(content))
+        for number in numbers:
+            picture(root / "images" / f"{number}.png", 96, 192, seed=number)
+    queries = [{"id": 0, "annotation_id": 4}, {"id": 1, "annotation_id": 5, "gallery": [6, 7, 4]}]
+    (root / "queries.json").write_text(json.dumps({"queries": queries}))
     return root

@@ -24,9 +24,9 @@ class Counting(torch.nn.Module):
         super().__init__()
         self.inner, self.calls = toys.network(seed=9), 0
 
-    def forward(self, images, pick):
+    def forward(self, images, pick, wanted):
         self.calls += 1
-        return self.inner(images, pick)
+        return self.inner(images, pick, wanted)
 
 
 def teacher(network=None, provides=frozenset({"embeddings"}), **facts):
@@ -59,7 +59,7 @@ def test_an_identity_the_teacher_never_saw_is_refused():
 
 def test_the_frozen_table_is_the_teachers_and_the_teacher_is_not_run_at_a_step():
     counting, criterion, student, batch = Counting(), toys.criterion(), toys.network(), toys.batch()
-    distillation = Distillation(teacher(counting), {"identities": Identities}, student=student)
+    distillation = Distillation([teacher(counting)], {"identities": Identities()}, student=student)
     distillation.prepare(criterion.memory)
     wanted = identity_table(people(), identities=5, aggregate=mean)
     for _ in range(2):
@@ -68,6 +68,13 @@ def test_the_frozen_table_is_the_teachers_and_the_teacher_is_not_run_at_a_step()
         assert distillation(output, batch) == {}
         criterion.after_step()
     assert torch.equal(criterion.memory.table, wanted) and counting.calls == 0
+
+
+def test_its_weight_is_that_of_the_identity_loss():
+    """In place of the student's own, and it adds no loss of its own."""
+    terms = {"identities": Identities(weight=0.25)}
+    distillation = Distillation([teacher()], terms, student=toys.network())
+    assert distillation.weigh({"roi_box": 1.0, "identity": 1.0}) == {"roi_box": 1.0, "identity": 0.25}
 
 
 def test_switches_reach_the_memory():
@@ -90,13 +97,15 @@ def test_unknown_switches_name_the_choices(options):
 def test_a_teacher_that_cannot_give_what_a_term_needs_is_refused_at_build_time():
     with pytest.raises(ValueError, match="needs embeddings from the teacher"):
         Distillation(
-            teacher(provides=frozenset({"objectness"})), {"identities": Identities}, student=toys.network()
+            [teacher(provides=frozenset({"objectness"}))],
+            {"identities": Identities()},
+            student=toys.network(),
         )
 
 
 def test_a_stray_node_is_no_term():
     with pytest.raises(ValueError, match="no term"):
-        Distillation(teacher(), {"identities": {"weight": 2}}, student=toys.network())
+        Distillation([teacher()], {"identities": {"weight": 2}}, student=toys.network())
 
 
 def test_a_negative_weight_is_refused():
@@ -108,7 +117,7 @@ def test_the_student_does_not_know_that_a_teacher_exists():
     student, criterion = toys.network(), toys.criterion()
     keys = list(student.state_dict())
     known = teacher()
-    distillation = Distillation(known, {"identities": Identities}, student=student)
+    distillation = Distillation([known], {"identities": Identities()}, student=student)
     distillation.prepare(criterion.memory)
     assert list(student.state_dict()) == keys
     assert not list(distillation.parameters()) and not distillation.state_dict()

@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import smooth_l1_loss
 
-from psearch.boxes import decode, encode
+from psearch.boxes import decode, encode, match
 from psearch.losses.criterion import LOSSES, SearchCriterion
-from psearch.losses.matching import match
 from psearch.losses.regions import RegionSampler, RegionTargets, region_losses
 from psearch.types import SearchOutput
 from tests import toys

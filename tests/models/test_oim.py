@@ -1,5 +1,7 @@
 """One forward serves training, search, queries and teachers."""
 
+from urllib.error import URLError
+
 import pytest
 import torch
 from torchvision.ops import roi_align
@@ -78,3 +80,12 @@ def test_resnets_publish_their_true_taps(depth, width, channels):
 def test_frozen_norm_without_weights_is_refused():
     with pytest.raises(ValueError, match="frozen_norm"):
         ResNetC4(depth=18, frozen_norm=True)
+
+
+def test_weights_that_cannot_be_downloaded_say_where_to_put_them(monkeypatch):
+    def offline(*_, **__):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("psearch.models.resnet.get_model", offline)
+    with pytest.raises(ValueError, match="checkpoints, or train from scratch"):
+        ResNetC4(depth=18, pretrained=True)

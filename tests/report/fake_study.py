@@ -73,8 +73,9 @@ def fake_results(
             "file_bytes": int(size * 4e6),
         },
         "training": {"epochs": 12, "steps": 1200, "seconds": 180.0, "peak_memory_mb": 900},
-        "teacher": teacher_directory
-        and {"name": teacher, "directory": teacher_directory, "fingerprint": "abc"},
+        "teachers": [{"name": teacher, "directory": teacher_directory, "fingerprint": "abc"}]
+        if teacher_directory
+        else [],
         "code": {"commit": "8b5e3cb0123456789", "dirty": False},
         "machine": {"cpu": "a cpu", "cores": 2, "python": "3.11.7", "torch": "2.15"},
         "config_hash": f"{seed:06x}",

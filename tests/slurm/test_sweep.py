@@ -104,7 +104,7 @@ def test_a_teacher_that_fails_is_not_tried_again_and_takes_only_its_pupils_along
     workplace: Workplace,
 ) -> None:
     place = workplace
-    place.submit("seed=1", "teacher.trainer.optimizer.lr=1e30", "trainer.epochs=2")
+    place.submit("seed=1", "teacher.reid.trainer.optimizer.lr=1e30", "trainer.epochs=2")
     place.wait()
     told = place.python("status", place.study)
     assert re.search(r"teacher-reid-\w+ +failed", told) and "FloatingPointError: training broke down" in told

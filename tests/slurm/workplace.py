@@ -18,7 +18,7 @@ import torch
 ROOT = Path(__file__).parents[2]
 TINY = shlex.split("""
     compression=tiny teacher=reid distill=none,identities seed=1,2 device=cpu trainer.epochs=40
-    trainer.batch_size=4 trainer.log_every=1 teacher.trainer.epochs=1 teacher.trainer.batch_size=8
+    trainer.batch_size=4 trainer.log_every=1 teacher.reid.trainer.epochs=1 teacher.reid.trainer.batch_size=8
     data.height=64 data.width=96 data.train_scenes=16 data.val_scenes=8 data.test_scenes=16
     data.train_identities=8 data.val_identities=4 data.test_identities=8 data.queries=4
     data.gallery_size=-1 data.workers=1

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from psearch.tracking.jsonl import JsonLines
+from psearch.tracking.jsonl import JsonLines, read_summary
 from psearch.tracking.progress import Progress
+from psearch.tracking.tracker import Frame, Picture
 from tests.disk import files_no_larger_than
 
 
@@ -29,12 +30,33 @@ def test_all_kinds_of_lines(tmp_path: Path) -> None:
     with JsonLines(directory=tmp_path) as tracker:
         tracker.summary({"best/mAP": 0.25})
         tracker.table("variants", ["name", "mAP"], [["alone", 0.1], ["taught", math.nan]])
-        tracker.image("bars", Path("bars.png"))
+        tracker.images("searches", [Picture(Path("a.jpg"), "one", (Frame((1, 2, 3, 4), "right"),))])
+        tracker.checkpoint(Path("last.pt"))
     assert lines(tmp_path) == [
         {"summary": {"best/mAP": 0.25}},
         {"table": "variants", "columns": ["name", "mAP"], "rows": [["alone", 0.1], ["taught", None]]},
-        {"image": "bars", "path": "bars.png"},
+        {
+            "images": "searches",
+            "pictures": [
+                {
+                    "path": "a.jpg",
+                    "caption": "one",
+                    "frames": [{"box": [1, 2, 3, 4], "label": "right", "caption": ""}],
+                }
+            ],
+        },
     ]
+
+
+def test_the_summary_is_what_was_said_last(tmp_path: Path) -> None:
+    assert read_summary(tmp_path) == {}
+    with JsonLines(directory=tmp_path) as tracker:
+        tracker.summary({"best/mAP": 0.25, "protocol/dataset": "prw"})
+        tracker.log({"train/total": 1.0}, step=1)
+        tracker.summary({"best/mAP": 0.5})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"summary": {"best/mAP": 0.7')
+    assert read_summary(tmp_path) == {"best/mAP": 0.5, "protocol/dataset": "prw"}
 
 
 def test_numbers_json_lacks_and_numpys(tmp_path: Path) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
+import signal
 import subprocess
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from psearch.training.identity import config_hash, deciding, job_name
+from psearch.training.interruption import Interrupted
 from psearch.training.record import code, machine, peak_memory_mb
 from psearch.training.run import claim
 
@@ -193,3 +196,8 @@ def test_the_machine_is_on_record() -> None:
     assert record["cpu"] and record["cores"] >= 1 and record["torch"] and record["python"]
     assert peak_memory_mb() > 10
     json.dumps(record)
+
+
+def test_an_interruption_survives_the_way_out_of_a_worker() -> None:
+    stopped = pickle.loads(pickle.dumps(Interrupted(signal.SIGTERM, "saved")))
+    assert stopped.exit_code == 143 and "saved" in str(stopped)

@@ -37,6 +37,7 @@ class Linear(nn.Module):
         self.weights = weights or {"pull": 1.0}
         self.spoil = spoil
         self.stepped = 0
+        self.epochs: list[float] = []
         self.seen: list[Tensor] = []
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -44,6 +45,9 @@ class Linear(nn.Module):
         self.seen.append(answer.detach())
         losses = {"pull": answer.float().square().mean()}
         return losses | (self.spoil(answer, batch) if self.spoil else {})
+
+    def at_epoch(self, epoch: float) -> None:
+        self.epochs.append(epoch)
 
     def after_step(self) -> None:
         self.stepped += 1
@@ -107,6 +111,19 @@ def test_weight_zero_is_watched_and_has_no_gradient(tmp_path: Path) -> None:
     rows = fit(tmp_path / "watched", watched)
     assert torch.equal(alone.network.weight, watched.network.weight)
     assert rows[0]["train/watched"] is None  # JSON has no infinity
+
+
+def test_weights_may_follow_the_training(tmp_path: Path) -> None:
+    class Fading(Linear):
+        def at_epoch(self, epoch: float) -> None:
+            super().at_epoch(epoch)
+            self.weights = {"pull": 1.0 - epoch / 2}
+
+    task = Fading()
+    rows = fit(tmp_path, task, epochs=2, optimizer=partial(torch.optim.SGD, lr=0.01))
+    assert task.epochs == [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
+    for row, epoch in zip(rows, task.epochs, strict=True):
+        assert row["train/total"] == pytest.approx((1 - epoch / 2) * row["train/pull"])
 
 
 def test_a_loss_without_a_weight_is_a_bug(tmp_path: Path) -> None:

@@ -58,6 +58,9 @@ class ToyTask(nn.Module):
         return {"fit": (rows - 1).square().mean() + noise * rows.mean(), "queue": self.criterion(rows),
                 "norm": rows.norm()}  # fmt: skip
 
+    def at_epoch(self, epoch: float) -> None:
+        pass
+
     def after_step(self) -> None:
         self.criterion.remember()
 

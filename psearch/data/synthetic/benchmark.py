@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import PIL
@@ -67,16 +68,15 @@ def synthetic(
         val=val,
         test=test,
         gallery_size=gallery_size,
+        train_fingerprint=fingerprint(asdict(replace(recipe, plans=recipe.plans[:1]))),
     )
 
 
 def load(folder: Path, recipe: Recipe, plan: Plan, queries: int, gallery_size: int) -> Split:
     """A split that lies in `folder`, with its searches."""
     scenes, visible, pixels = load_split(folder, recipe, plan)
-    searches = draw_queries(
-        scenes, plan, visible, seed=recipe.seed, queries=queries, gallery_size=gallery_size
-    )
-    return Split(plan.name, scenes, pixels, searches)
+    gallery = partial(draw_queries, scenes, plan, visible, seed=recipe.seed, queries=queries)
+    return Split(plan.name, scenes, pixels, gallery(gallery_size), gallery)
 
 
 def recipe_of(seed: int, size: tuple[int, int], splits: dict[str, tuple[int, int]]) -> Recipe:

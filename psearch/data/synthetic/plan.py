@@ -63,17 +63,20 @@ def draw_queries(
     scenes: Sequence[Scene],
     plan: Plan,
     visible: Sequence[np.ndarray],
+    gallery_size: int | str,
     *,
     seed: int,
     queries: int,
-    gallery_size: int,
 ) -> list[Query]:
     """At most `queries` searches, spread over the identities, for people at least half visible.
 
     A gallery holds every other scene that shows the person, then scenes in random order that do not; a
     smaller gallery is the beginning of a larger one. Scenes where the person is hidden are in none.
-    gallery_size -1: all scenes but the query's own and those where the person is hidden.
+    gallery_size -1: all scenes but the query's own and those where the person is hidden. Raises `ValueError`
+    for galleries that cannot be had.
     """
+    if not isinstance(gallery_size, int):
+        raise ValueError(f"There are no galleries {gallery_size!r} here: give a number of scenes, or -1.")
     casts = [{number + plan.first for number in cast} for cast in plan.cast(seed)]
     shown = [set(scene.ids[scene.ids != UNLABELLED].tolist()) for scene in scenes]
     appearances = Counter(chain.from_iterable(shown))

@@ -8,6 +8,7 @@ function changes() {
   const [before, after] = [data.ap[byId("difference-one").value] || [], data.ap[byId("difference-other").value] || []];
   const count = Math.min(before.length, after.length);
   return Array.from({ length: count }, (_, query) => ({ query, before: before[query], after: after[query], change: after[query] - before[query] }))
+    .filter((each) => each.before !== null && each.after !== null) // skipped: nobody to find
     .sort((a, b) => b.change - a.change || a.query - b.query);
 }
 

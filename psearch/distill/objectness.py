@@ -1,0 +1,95 @@
+"""Soft targets and bounded regression for anchors (Chen et al., NIPS 2017: RPN)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from psearch.boxes import encode, match
+from psearch.distill.bounded import bounded_regression
+from psearch.distill.schedule import Linear, Scheduled
+from psearch.distill.teacher import Published, Teacher
+from psearch.distill.term import Term
+from psearch.types import AnchorGrid, Batch, SearchOutput
+
+
+class Objectness(Term):
+    """(1 − μ) L_soft + ν L_b over M anchors of each image.
+
+    L_soft: binary cross-entropy with the teacher's probability, mean over the M. L_b: `bounded_regression` of
+    those that overlap a true box by `foreground`, sum / M. The hard part μ L_hard is the student's own
+    `rpn_object`, whose weight this term brings down to μ. Our reading: the M = `per_image` anchors that
+    student or teacher takes most for a person (the paper draws them at random, half of them persons).
+    Raises ValueError on `attach` where the two networks do not start from the same anchors.
+    """
+
+    needs = frozenset({"anchors", "objectness", "anchor_deltas"})
+
+    def __init__(
+        self,
+        *,
+        mu: Scheduled = 0.5,
+        nu: Scheduled = 0.5,
+        margin: float = 0.01,
+        per_image: int = 256,
+        foreground: float = 0.7,
+        weight: Scheduled = 1.0,
+        teacher: str | None = None,
+    ) -> None:
+        super().__init__(weight=weight, teacher=teacher)
+        self.mu, self.nu = Linear(mu, name="mu", most=1.0), Linear(nu, name="nu")
+        self.margin, self.per_image, self.foreground = margin, per_image, foreground
+
+    def weigh(self, name: str, weights: Mapping[str, float]) -> dict[str, float]:
+        """At weight 1 the hard loss keeps the share μ; at weight 0, watched only, all of it."""
+        soft = min(self.weight, 1.0) * (1 - self.mu(self.epoch))
+        return super().weigh(name, {**weights, "rpn_object": weights["rpn_object"] * (1 - soft)})
+
+    def attach(self, student: Published, teacher: Teacher) -> None:
+        ours, theirs = student.anchor_grid, teacher.published.anchor_grid
+        if ours is None or theirs is None or not _same(ours, theirs):
+            raise ValueError(
+                f"the student's anchors are {_words(ours)}, the teacher's are {_words(theirs)}: choose "
+                "compressions of one stride, and the same anchors.sizes and anchors.aspects for both networks"
+            )
+
+    def forward(self, student: SearchOutput, teacher: SearchOutput, batch: Batch) -> Tensor:
+        assert student.objectness is not None and teacher.objectness is not None
+        likely = torch.maximum(student.objectness.detach(), teacher.objectness)
+        chosen = likely.topk(min(self.per_image, likely.shape[1]), dim=1).indices
+        ours, theirs = (said.gather(1, chosen).float() for said in (student.objectness, teacher.objectness))
+        soft = binary_cross_entropy_with_logits(ours, theirs.sigmoid(), reduction="sum")
+        bounded = self._bounded(student, teacher, batch, chosen)
+        return ((1 - self.mu(self.epoch)) * soft + self.nu(self.epoch) * bounded) / max(chosen.numel(), 1)
+
+    def _bounded(self, student: SearchOutput, teacher: SearchOutput, batch: Batch, chosen: Tensor) -> Tensor:
+        assert student.anchors is not None
+        assert student.anchor_deltas is not None and teacher.anchor_deltas is not None
+        total = student.anchor_deltas.sum() * 0.0
+        for image, (rows, boxes, ignore) in enumerate(zip(chosen, batch.boxes, batch.ignore, strict=True)):
+            found = match(student.anchors[rows], boxes, ignore)
+            person = found.overlap >= self.foreground
+            rows, true = rows[person], boxes[found.target[person]]
+            ours, theirs = student.anchor_deltas[image, rows], teacher.anchor_deltas[image, rows]
+            truth = encode(true, student.anchors[rows])
+            total = total + bounded_regression(ours, theirs, truth, margin=self.margin).sum()
+        return total
+
+
+def _same(one: AnchorGrid, other: AnchorGrid) -> bool:
+    """Sizes may differ by what rounding leaves of numbers that were read off the same data."""
+    pairs = ((one.sizes, other.sizes), (one.aspects, other.aspects))
+    close = all(
+        len(a) == len(b) and torch.allclose(torch.tensor(a), torch.tensor(b), rtol=1e-3) for a, b in pairs
+    )
+    return close and one.stride == other.stride
+
+
+def _words(grid: AnchorGrid | None) -> str:
+    if grid is None:
+        return "none"
+    sizes, aspects = (" ".join(f"{value:.4g}" for value in values) for values in grid[:2])
+    return f"(sizes {sizes}; aspects {aspects}; stride {grid.stride})"

@@ -1,0 +1,63 @@
+"""Who resembles whom within a batch, as the teacher sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from psearch.distill.divergence import similarities, soft_kl
+from psearch.distill.persons import persons
+from psearch.distill.schedule import Scheduled
+from psearch.distill.term import Term
+from psearch.types import Batch, SearchOutput
+
+Measure = Callable[[Tensor, Tensor, float], Tensor]
+"""The student's and the teacher's cosines (n, n) of the same n people, a temperature -> a scalar."""
+
+
+def divergence(ours: Tensor, theirs: Tensor, temperature: float) -> Tensor:
+    """KL of softmaxed rows: the L_sim of HKD (ACM MM 2023). The factor T² is not confirmed."""
+    return soft_kl(ours, theirs, temperature=temperature)
+
+
+def squared(ours: Tensor, theirs: Tensor, temperature: float) -> Tensor:
+    """Σ (S_s − S_t)²: the correlation term of DDPS (TMM 2024)."""
+    return (ours - theirs).square().sum()
+
+
+def pairs(ours: Tensor, theirs: Tensor, temperature: float) -> Tensor:
+    """‖S_s − S_t‖² / n², rows of S at unit length: the L_pr of DKD (AAAI 2021)."""
+    return (normalize(ours, dim=1) - normalize(theirs, dim=1)).square().sum() / max(ours.numel(), 1)
+
+
+MEASURES: dict[str, Measure] = {"divergence": divergence, "squared": squared, "pairs": pairs}
+
+
+class Relations(Term):
+    """The distance of two matrices of cosines between all described boxes of a batch that are people; the
+    embeddings may have different lengths.
+
+    measure: `divergence`, `squared` or `pairs` (see there). temperature: of `divergence`.
+    """
+
+    needs = frozenset({"embeddings"})
+
+    def __init__(
+        self,
+        *,
+        measure: str = "divergence",
+        temperature: float = 2.0,
+        weight: Scheduled = 1.0,
+        teacher: str | None = None,
+    ) -> None:
+        super().__init__(weight=weight, teacher=teacher)
+        if measure not in MEASURES:
+            raise ValueError(f"measure={measure}: choose one of {', '.join(MEASURES)}")
+        self.measure, self.temperature = MEASURES[measure], temperature
+
+    def forward(self, student: SearchOutput, teacher: SearchOutput, batch: Batch) -> Tensor:
+        people = persons(student, teacher, batch)
+        ours, theirs = (similarities(rows, rows) for rows in (people.student, people.teacher))
+        return self.measure(ours, theirs, self.temperature)
