@@ -130,7 +130,8 @@ def test_a_real_study_online_fills_every_panel(spec: Any, tmp_path: Path) -> Non
     assert {run.exit_code for run in runs} == {0}
     logged = {key for run in runs for row in [run.summary, *run.history] for key in row}
     asked = {y for curve in of("Run History Line Plot", spec) for y in curve["metrics"] if y}
-    asked |= set(re.findall(r'"summary:([^"]+)"', json.dumps(spec))) | {"gap_closed", "gain"}
+    asked |= set(re.findall(r'"summary:([^"]+)"', json.dumps(spec))) | {"gain"}
+    asked.discard("gap_closed")  # not defined unless the teacher is the better one; see test_tracked.py
     assert asked <= logged, asked - logged
     assert {"searches", "comparison", "per_query", "best/mAP", "train/lr", "train/memory_mb"} <= logged
     seeds = Counter((run.config["variant"]["distill"], run.config["variant"]["seed"]) for run in runs

@@ -48,6 +48,15 @@ def test_a_taught_run_is_told_its_own_gain_and_the_gap_it_closed(study: FakeStud
     assert all("gain" not in read_summary(run) for run in study.directory.glob("oim-*-none-none-*"))
 
 
+def test_every_student_is_told_the_cost_measured_for_the_comparison(study: FakeStudy) -> None:
+    [alone] = study.directory.glob("oim-*-none-none-seed1-*")
+    (alone / "cost.json").write_text(json.dumps({"cost": {"parameters": 7, "latency_ms": 3.5}}))
+    told(study)
+    assert read_summary(alone) == {"cost/parameters": 7, "cost/latency_ms": 3.5}
+    [taught] = study.directory.glob("oim-*-identities-seed1-*")
+    assert {"cost/macs", "gain"} <= set(read_summary(taught))
+
+
 def test_references_stand_beside_the_students(study: FakeStudy) -> None:
     told(study)
     summary = read_summary(study.directory / "two_step-reid")
