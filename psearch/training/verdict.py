@@ -32,7 +32,8 @@ def track(comparison: Comparison, study: Path, members: Sequence[Student]) -> No
     own = {member.directory.name: member for member in members}
     for row in comparison.students:
         for run in row.runs:
-            _tell(own[run.name], _cost(run) | _gain(comparison.gains.get(row), run.seed))
+            if run.name in own:  # one that has finished meanwhile is for the next comparison
+                _tell(own[run.name], _cost(run) | _gain(comparison.gains.get(row), run.seed))
     last = max(members, key=lambda member: (member.directory / "results.json").stat().st_mtime)
     logger = build(last.config["logger"])
     for row in comparison.rows:
