@@ -102,7 +102,8 @@ def test_it_is_saved_where_it_is_told_to_be(tmp_path: Path) -> None:
 
 SMALL = {
     "trainer.epochs": 1, "trainer.validate_every": 1, "trainer.log_every": 5,
-    "teacher.reid.trainer.epochs": 1, "data.train_scenes": 120, "data.val_scenes": 40, "data.test_scenes": 60, "data.train_identities": 40,
+    "teacher.reid.trainer.epochs": 1,
+    "data.train_scenes": 120, "data.val_scenes": 40, "data.test_scenes": 60, "data.train_identities": 40,
     "data.val_identities": 20, "data.test_identities": 24, "data.gallery_size": 30,
 }  # fmt: skip
 
