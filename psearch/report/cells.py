@@ -55,7 +55,7 @@ def is_best(row: Row, name: str, comparison: Comparison) -> bool:
 
 
 def footnotes(comparison: Comparison) -> list[str]:
-    """Which reference each gap names, why a gap has no number, published numbers, what else is to be known."""
+    """Which reference each gap names, why a gap has no number, published numbers, other notes."""
     labels: dict[str, list[str]] = {}
     for row, gain in comparison.gains.items():
         if gain.reference:
