@@ -21,7 +21,12 @@ from tests.data.published_layouts import nasty_cuhk_sysu, nasty_prw, small_coco,
 
 STREET = Path("../shared/data/street_mini")
 SHORT = ("trainer.epochs=1", "trainer.batch_size=2", "logger=jsonl", "device=cpu", "study=mini")
-TAUGHT = ("teacher=reid", "distill=identities", "teacher.trainer.epochs=1", "teacher.trainer.batch_size=2")
+TAUGHT = (
+    "teacher=reid",
+    "distill=identities",
+    "teacher.reid.trainer.epochs=1",
+    "teacher.reid.trainer.batch_size=2",
+)
 
 Layout = tuple[str, Callable[[Path], Path], str, set[str]]
 LAYOUTS: list[Layout] = [
@@ -51,7 +56,7 @@ def results(directory: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "write", "galleries", "searched"), LAYOUTS, ids=lambda value: str(value)[:9]
+    ("name", "write", "galleries", "searched"), LAYOUTS, ids=[layout[0] for layout in LAYOUTS]
 )
 def test_train_teach_evaluate_and_report(
     tmp_path: Path,
