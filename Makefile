@@ -16,7 +16,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run compare test test-slow bench lint type clean
+.PHONY: help setup run compare test test-slow test-slurm bench lint type clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test: lint type ## Lint, types and all fast tests, with coverage
 
 test-slow: $(STAMP) ## The tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or browser" --timeout 3000 $(ARGS)
+
+test-slurm: $(STAMP) ## The tests on a real SLURM, which they start (skipped where it is not installed)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm $(ARGS)
 
 bench: $(STAMP) ## The benchmarks, one at a time
 	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-only $(ARGS)

@@ -33,8 +33,8 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     except InterpolationKeyError as error:
         raise ValueError(f"{error.full_key}: {error.msg}") from None
     assert isinstance(config, dict)
-    if "teacher" in config and not taught(config):
-        config["teacher"] = {}
+    if "teacher" in config:
+        config["teacher"] = _teachers(config) if taught(config) else {}
     if "study" in config:
         config["study"] = str(config["study"])  # `study=2026` is a name
     return {str(key): value for key, value in config.items()}
@@ -52,6 +52,20 @@ def variant(cfg: DictConfig, hydra: Any = None) -> dict[str, Any]:
     chosen["seed"] = cfg.seed
     chosen["overrides"] = [text for text in hydra.overrides.task if _decides(text, taught(cfg))]
     return chosen
+
+
+def _teachers(config: dict[Any, Any]) -> dict[str, Any]:
+    """Name -> recipe; `teacher.checkpoint=` is short for that key of the only teacher."""
+    recipes = {str(name): node for name, node in config["teacher"].items() if name != "checkpoint"}
+    given = config["teacher"].get("checkpoint")
+    if given is not None:
+        if len(recipes) != 1:
+            keys = " or ".join(f"teacher.{name}.checkpoint" for name in recipes)
+            keys = keys or "also teacher=reid (or oim, …)"
+            raise ValueError(f"teacher.checkpoint={given}: of {len(recipes)} teachers; set {keys}")
+        [only] = recipes
+        recipes[only] = {**recipes[only], "checkpoint": given}
+    return recipes
 
 
 def taught(config: Any) -> bool:

@@ -85,6 +85,9 @@ def _check_key(override: Override, keys: dict[str, Any], groups: dict[str, list[
         if not override.is_delete() and not _takes_mapping(key, keys, override.value()):
             _check_kind(override, keys[key])
         return
+    group = key.partition(".")[0]
+    if group in groups and group not in keys:
+        raise ValueError(f"{line}: no {group} is chosen; add {group}=... ({', '.join(groups[group])})")
     parent, _, name = key.rpartition(".")
     unset = _unset(keys.get(parent), parent)
     if name not in unset:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
 
-from psearch.config import resolved, variant
 from psearch.errors import message
-from psearch.overrides import check
+from psearch.plan import Job, Plan, make_plan
+from psearch.submitting import plain_launcher, submit_plan
 
 log = logging.getLogger(__name__)
 
@@ -23,18 +23,30 @@ Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
 """A Hydra launcher's `launch`: the overrides of each job and the number of the first -> what came back."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """One point of the grid: what it is called, its overrides, its study, the teachers it waits for."""
+def sweep(launcher: Launcher, hydra: Any, points: Sequence[Sequence[str]], *, preview: bool) -> None:
+    """Launch a study: SLURM is handed all of it, any other launcher runs it while this waits.
 
-    name: str
-    overrides: tuple[str, ...]
-    study: str
-    teachers: tuple[str, ...] = ()
+    hydra: the composed node of that name. preview: only print what would be launched.
+    """
+    from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
 
-    def training_its_teachers(self) -> Job:
-        """The job that does nothing but train what this one waits for."""
-        return Job(f"the teacher of {self.name}", (*self.overrides, "stage=teacher"), self.study)
+    config_name, overrides = hydra.job.config_name, list(hydra.overrides.hydra)
+    if preview:
+        print(make_plan(config_name, overrides, points).preview(how(hydra)))
+    elif isinstance(launcher, SlurmLauncher):
+        print(submit_plan(make_plan(config_name, overrides, points), plain_launcher(hydra), overrides))
+    else:
+        StudySweep(launcher.launch, config_name, overrides).run(points)
+
+
+def how(hydra: Any) -> str:
+    """A line on where the jobs would run, and how many at once."""
+    launcher = plain_launcher(hydra)
+    if "gpus_per_node" in launcher:
+        from psearch.cluster.executor import describe
+
+        return describe(launcher)
+    return f"this machine, {launcher.get('n_jobs', 1)} at a time, each on the device it is told (device=auto)"
 
 
 class StudySweep:
@@ -56,54 +68,30 @@ class StudySweep:
 
     def run(self, points: Sequence[Sequence[str]]) -> None:
         """Launch everything and wait; ValueError at the end if a job failed."""
-        jobs = self.jobs(points)
-        first = {key: job for job in reversed(jobs) for key in job.teachers}
-        teachers = {key: job.training_its_teachers() for key, job in first.items()}
+        plan = make_plan(self.config_name, self.hydra, points)
         try:
-            training = dict.fromkeys(teachers.values())  # one job may train several
-            self.start([*training, *(job for job in jobs if not job.teachers)])
-            self.start([job for job in jobs if job.teachers and self.has_teachers(job, teachers)])
+            self.start([*plan.trainings, *(job for job in plan.jobs if not job.teachers)])
+            self.start([job for job in plan.jobs if job.teachers and self.has_teachers(job, plan)])
         finally:
-            for study in dict.fromkeys(job.study for job in jobs):
+            for study in plan.studies:
                 self.compare(study)
         if self.failures:
             raise ValueError(
                 f"{len(self.failures)} failed, see above; the same command runs only what is missing"
             )
 
-    def jobs(self, points: Sequence[Sequence[str]]) -> list[Job]:
-        """Check and compose every point before any is launched; points that mean the same run are one."""
-        from psearch.training.identity import job_name
-        from psearch.training.teachers import needed, ready
-
-        everywhere = set.intersection(*map(set, points)) if len(points) > 1 else set()
-        distinct: dict[tuple[Any, ...], Job] = {}
-        for point in points:
-            cfg, hydra = check(self.config_name, [*self.hydra, *point])
-            config = resolved(cfg)
-            teachers = tuple(key for key in needed(config) if not ready(key))
-            place = (
-                config["study"],
-                config["directory"],
-                job_name(variant(cfg, hydra), config),
-                config["stage"],
-            )
-            name = " ".join(text for text in point if text not in everywhere) or " ".join(point)
-            distinct.setdefault(place, Job(name, tuple(point), str(config["study"]), teachers))
-        return list(distinct.values())
-
-    def has_teachers(self, job: Job, teachers: Mapping[str, Job]) -> bool:
+    def has_teachers(self, job: Job, plan: Plan) -> bool:
         """Whether the teachers that a job waited for were trained; if not, the job has failed with them."""
-        if not any(teachers[key].name in self.failures for key in job.teachers):
+        if not any(plan.teachers[key].label in self.failures for key in job.teachers):
             return True
-        self.fail(job.name, "not started: its teacher could not be trained")
+        self.fail(job.label, "not started: its teacher could not be trained")
         return False
 
     def start(self, jobs: Sequence[Job]) -> None:
         """Launch a batch and wait for it."""
         if not jobs:
             return
-        log.info("Starting:%s", "".join(f"\n    {job.name}" for job in jobs))
+        log.info("Starting:%s", "".join(f"\n    {job.label}" for job in jobs))
         try:
             returns = self.launch([job.overrides for job in jobs], self.launched)
         except BrokenProcessPool:  # a killed worker takes the other workers of its pool with it
@@ -117,13 +105,13 @@ class StudySweep:
                 with redirect_stderr(StringIO()):  # Hydra prints all overrides of a failed job
                     _ = returned.return_value
             except Exception as error:
-                self.fail(job.name, message(error))
+                self.fail(job.label, message(error))
 
     def one_by_one(self, jobs: Sequence[Job]) -> None:
         """After a worker was killed: what has finished skips itself, and who is killed again is known."""
         if len(jobs) == 1:
             self.fail(
-                jobs[0].name, "its process was killed; if it ran out of memory, lower hydra.launcher.n_jobs"
+                jobs[0].label, "its process was killed; if it ran out of memory, lower hydra.launcher.n_jobs"
             )
             return
         log.warning("A worker process was killed. Going on with one job at a time.")

@@ -49,6 +49,15 @@ def hydra_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
 
 
+@pytest.mark.usefixtures("hydra_says")
+def test_dry_run_is_a_sweep_that_only_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also without -m: it must never come to a training."""
+    seen: list[str] = []
+    monkeypatch.setattr(sys, "argv", ["psearch.train", "--dry-run", "seed=1"])
+    start(lambda: seen.extend(sys.argv[1:]), "train")
+    assert seen == ["hydra.sweeper.preview=true", "seed=1", "--multirun"]
+
+
 def raising(error: BaseException) -> None:
     raise error
 

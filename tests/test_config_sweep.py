@@ -13,20 +13,21 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from hydra import initialize_config_dir
+from hydra import compose, initialize_config_dir
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 import psearch.training.compare
 import psearch.training.teachers
 from psearch.command import CONF
-from psearch.sweeper import StudySweep
+from psearch.sweeper import StudySweep, sweep
 
 Batches = list[list[str]]
 
 
 @pytest.fixture(autouse=True)
-def hydra_initialised() -> Iterator[None]:
+def hydra_initialised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)  # what the user's outputs/ hold has no say
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield
 
@@ -178,6 +179,21 @@ def test_a_mistake_in_any_point_is_found_before_the_first_is_launched() -> None:
     with pytest.raises(ValueError, match="did you mean 'trainer.epochs'"):
         StudySweep(launch, "train").run([["seed=1"], ["+trainer.epohcs=1"]])
     assert launch.batches == []
+
+
+def test_a_preview_tells_and_launches_nothing(
+    capsys: pytest.CaptureFixture[str], trained: set[str], compared: list[Path]
+) -> None:
+    hydra = compose("train", ["hydra/launcher=slurm"], return_hydra_config=True).hydra
+    launcher = Launcher()
+    with open_dict(hydra):
+        hydra.job.config_name = "train"
+    sweep(launcher, hydra, points(1, 2), preview=True)  # type: ignore[arg-type]
+    told = capsys.readouterr().out
+    assert launcher.batches == [] and compared == []
+    assert "each job: 1 GPU, 8 CPUs, 32 GB, 1440 minutes" in told and "at most 16" in told
+    assert "outputs/default: 1 teachers to train, 4 runs, 0 done already, 1 comparison" in told
+    assert told.count(", after teacher-reid-") == 2 and "outputs/default/report.html" in told
 
 
 APP = """

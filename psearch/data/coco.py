@@ -88,7 +88,10 @@ def _read_split(root: Path, name: str) -> _Read:
                 "which is not listed: add the image or remove the annotation."
             )
         of_scene[scene_of_image[image]].append(annotation)
-        annotations[annotation.get("id")] = annotation
+        number = annotation.get("id")
+        if number is not None and number in annotations:
+            raise ValueError(f"In {file}, two annotations have the id {number}: make ids unique.")
+        annotations[number] = annotation
     scenes = [_scene(*each, file) for each in zip(images, of_scene, strict=True)]
     return _Read(split(name, root / "images", scenes), file, scene_of_image, annotations)
 

@@ -55,7 +55,7 @@ def is_best(row: Row, name: str, comparison: Comparison) -> bool:
 
 
 def footnotes(comparison: Comparison) -> list[str]:
-    """Which reference each gap names, why a gap has no number, published numbers, other notes."""
+    """Which reference each gap names or why it has no number, published numbers, what else to know."""
     labels: dict[str, list[str]] = {}
     for row, gain in comparison.gains.items():
         if gain.reference:

@@ -44,8 +44,9 @@ def most_changed(before: Sequence[float | None], after: Sequence[float | None], 
     """The `count` queries that won most AP and the `count` that lost most, in turn, biggest change first;
     without those that were skipped (None)."""
     pairs = enumerate(zip(before, after, strict=False))
-    changes = sorted((a - b, index) for index, (b, a) in pairs if a is not None and b is not None)
-    worse = [index for change, index in changes[:count] if change < 0]
-    better = [index for change, index in changes[::-1][:count] if change > 0]
+    changes = [(b - a, index) for index, (b, a) in pairs if a is not None and b is not None]
+    order = sorted(changes)  # as the page sorts them, ties included: it asks for these pictures
+    better = [index for change, index in order[:count] if change < 0]
+    worse = [index for change, index in order[::-1][:count] if change > 0]
     alternating = zip_longest(better, worse)
     return [query for pair in alternating for query in pair if query is not None]

@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 UNSENT = "not-uploaded"
 """A file in an online run's folder from its start until all of it has reached the server."""
 
+_gave_up: list[str] = []
+"""Why this process logs offline from now on: a hundred runs do not wait for the same server in turn."""
+
 
 def start(mode: str, *, fallback: bool, settings: Mapping[str, Any], **run: Any) -> Any:
     """`wandb.init`; online without key or network it goes offline with one warning, or ValueError."""
@@ -22,6 +25,8 @@ def start(mode: str, *, fallback: bool, settings: Mapping[str, Any], **run: Any)
     def init(mode: Any) -> Any:
         return wandb.init(mode=mode, reinit="finish_previous", settings=wandb.Settings(**settings), **run)
 
+    if mode == "online" and fallback and _gave_up:
+        mode = "offline"
     if mode != "online":
         return init(mode)
     try:
@@ -31,6 +36,7 @@ def start(mode: str, *, fallback: bool, settings: Mapping[str, Any], **run: Any)
     except (wandb.errors.CommError, wandb.errors.AuthenticationError, wandb.errors.UsageError) as error:
         if not fallback:
             raise ValueError(f"wandb cannot go online ({error}); or choose logger.mode=offline") from error
+        _gave_up.append(str(error))
         log.warning("wandb cannot go online (%s): logging offline, psearch.sync uploads it later", error)
         wandb.teardown()  # else the same run id is refused in this process
         return init("offline")

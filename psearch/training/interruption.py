@@ -27,10 +27,12 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interruption:
-    """Turns the first signal into a request, to be met at the next step, and the second into an end at once.
+    """Turns a signal into a request, to be met at the next step; a second Ctrl-C is an end at once.
 
-    Outside of `deferred` blocks nothing is at stake, and the first ends at once too. On leaving, the handlers
-    from before are back. Signals reach a process's main thread only; in another one this does nothing.
+    A scheduler's signals follow each other (SIGTERM, SIGUSR2) and it kills when its time is up: these only
+    replace the request. Outside of `deferred` blocks nothing is at stake, and the first ends at once too. On
+    leaving, the handlers from before are back. Signals reach a process's main thread only; in another one
+    this does nothing.
     """
 
     def __init__(self) -> None:
@@ -59,6 +61,7 @@ class Interruption:
             raise Interrupted(self.requested, "everything so far is saved")
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        if self.requested is not None or not self._deferred:
+        insisting = signum == signal.SIGINT and self.requested is not None
+        if insisting or not self._deferred:
             raise Interrupted(signum, "stopped at once, the last checkpoint is whole")
         self.requested = signum

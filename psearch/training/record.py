@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import resource
@@ -14,6 +15,9 @@ import torch
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
+SNAPSHOT = "code.json"
+"""Beside a frozen copy of the package (`psearch.cluster.snapshot`): what `code` answered when it was made."""
+
 
 def code(package: Path = PACKAGE) -> dict[str, Any]:
     """The commit the package is at, and whether its tree differs from it.
@@ -21,6 +25,10 @@ def code(package: Path = PACKAGE) -> dict[str, Any]:
     {"commit": "unknown", "dirty": None} where git does not know the package: no git, not a checkout, or a
     package that merely lies inside somebody else's checkout (a virtual environment).
     """
+    frozen = package.parent / SNAPSHOT
+    if frozen.exists():
+        known: dict[str, Any] = json.loads(frozen.read_text())
+        return known
     commit = _git(package, "rev-parse", "HEAD")
     if commit is None or _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
         return {"commit": "unknown", "dirty": None}

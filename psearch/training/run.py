@@ -62,19 +62,12 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether the run has its results already: a sweep that is run again has nothing to do here."""
-        return (self.results or {}).get("status") == "ok"
+        return is_finished(self.directory)
 
     @property
     def results(self) -> dict[str, Any] | None:
         """What `finish` wrote, or None; an unreadable file counts as none."""
-        try:
-            results: dict[str, Any] = json.loads((self.directory / "results.json").read_text())
-            return results
-        except FileNotFoundError:
-            return None
-        except ValueError:
-            log.warning("%s is broken; it will be made again", self.directory / "results.json")
-            return None
+        return read_results(self.directory)
 
     def finish(self, results: dict[str, Any]) -> None:
         """Write `results.json` as a whole or not at all."""
@@ -110,6 +103,23 @@ class Run:
             replace_json(self.directory / "FAILED", {"error": reason.splitlines()[0], "traceback": text})
         except OSError as trouble:  # a full disk must not hide what went wrong first
             log.error("cannot write %s: %s", self.directory / "FAILED", trouble)
+
+
+def read_results(directory: Path) -> dict[str, Any] | None:
+    """The `results.json` of a run directory, or None; an unreadable file counts as none."""
+    try:
+        results: dict[str, Any] = json.loads((directory / "results.json").read_text())
+        return results
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        log.warning("%s is broken; it will be made again", directory / "results.json")
+        return None
+
+
+def is_finished(directory: Path) -> bool:
+    """Whether a run directory has its results."""
+    return (read_results(directory) or {}).get("status") == "ok"
 
 
 def _settle_config(path: Path, config: dict[str, Any]) -> None:

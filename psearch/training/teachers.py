@@ -101,11 +101,20 @@ def needed(config: Mapping[str, Any]) -> tuple[str, ...]:
 def ready(key: str, home: Path = HOME) -> bool:
     """Whether a teacher of that key lies there. A wrong yes (other code, other data) costs nothing but the
     place of its training: the first run that wants it finds out and trains it."""
-    for results in home.glob("*/results.json"):
-        config = yaml.safe_load((results.parent / "config.yaml").read_text())
-        if config_hash(config) == key:
-            return True
-    return False
+    return any((place / "results.json").exists() for place in places(key, home))
+
+
+def places(key: str, home: Path = HOME) -> list[Path]:
+    """Directories of teachers of that key, trained or not yet; those with a broken config do not count."""
+    found = []
+    for path in sorted(home.glob("*/config.yaml")):
+        try:
+            config = yaml.safe_load(path.read_text())
+        except (OSError, yaml.YAMLError):
+            continue
+        if isinstance(config, dict) and config_hash(config) == key:
+            found.append(path.parent)
+    return found
 
 
 def obtain(

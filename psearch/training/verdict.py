@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from psearch.report.comparison import Comparison
+from psearch.report.gap import Gain
 from psearch.report.measures import COSTS, METRICS
 from psearch.report.row import Row
+from psearch.report.runs import Run
 from psearch.tracking.jsonl import read_summary
 from psearch.tracking.tracker import Tracker
 from psearch.training.build import build
@@ -22,19 +24,16 @@ COLUMNS = ("variant", "role", *METRICS, "mAP_interval", "gain", "gap_closed", *C
 
 
 def track(comparison: Comparison, study: Path, members: Sequence[Student]) -> None:
-    """Tell each taught student's tracker its gain and the gap it closed, and the tracker of the study's last
-    student the references and the comparison as a table. What was told before is not told again."""
+    """Tell each student's tracker the cost measured for the comparison, and if it was taught its gain and the
+    gap it closed; and the tracker of the study's last student the references and the comparison as a table.
+    What was told before is not told again."""
     if not members:
         return
     own = {member.directory.name: member for member in members}
-    for row, gain in comparison.gains.items():
-        parts = {"gain": gain.gain, "gap_closed": gain.closed}
-        values = {
-            name: dict(zip(gain.seeds, part.values, strict=True)) for name, part in parts.items() if part
-        }
+    for row in comparison.students:
         for run in row.runs:
-            told = {name: of_seed[run.seed] for name, of_seed in values.items() if run.seed in of_seed}
-            _tell(own[run.name], told)
+            if run.name in own:  # one that has finished meanwhile is for the next comparison
+                _tell(own[run.name], _cost(run) | _gain(comparison.gains.get(row), run.seed))
     last = max(members, key=lambda member: (member.directory / "results.json").stat().st_mtime)
     logger = build(last.config["logger"])
     for row in comparison.rows:
@@ -43,7 +42,19 @@ def track(comparison: Comparison, study: Path, members: Sequence[Student]) -> No
     _tell_comparison(comparison, study, logger)
 
 
-def _tell(student: Student, told: Mapping[str, float]) -> None:
+def _cost(run: Run) -> dict[str, float | str]:
+    return {key: value for key, value in summary_of(run.results).items() if key.startswith("cost/")}
+
+
+def _gain(gain: Gain | None, seed: int) -> dict[str, float | str]:
+    """What a taught run of that seed gained, as far as it is defined."""
+    if gain is None or seed not in gain.seeds:
+        return {}
+    parts = {"gain": gain.gain, "gap_closed": gain.closed}
+    return {name: part.values[gain.seeds.index(seed)] for name, part in parts.items() if part}
+
+
+def _tell(student: Student, told: Mapping[str, float | str]) -> None:
     if _known(student.directory, told):
         return
     with tracker_of(

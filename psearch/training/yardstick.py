@@ -41,7 +41,9 @@ class Yardstick:
         Raises ValueError for a split or gallery that the data set does not have.
         """
         split = split_named(benchmark, evaluation["split"])
-        names = evaluation.get("galleries", ())
+        names = evaluation.get("galleries") or ()
+        if not isinstance(names, list | tuple):
+            raise ValueError(f"evaluation.galleries={names}: write a list, as in [50,-1]")
         galleries = {str(name): searches(split, name) for name in names}
         return cls(benchmark, split, galleries, build(evaluation["evaluator"]), device, workers)
 

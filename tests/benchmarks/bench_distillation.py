@@ -1,5 +1,5 @@
-"""What distillation costs: one training step on the same batch of the synthetic benchmark's size, for each
-set of terms, and one forward of the teacher alone. `make bench ARGS='-k distillation'`; read `min`."""
+"""What distillation costs: one training step on the same batch of the synthetic benchmark's size, per set of
+terms, and one forward of the teacher alone. Read `min` of `make bench ARGS='-k distillation'`."""
 
 from __future__ import annotations
 

@@ -110,6 +110,7 @@ def change(root, name, key, index, **values):
         (lambda root: change(root, "train", "annotations", 0, bbox=None), "annotation 1 has no 'bbox'"),
         (lambda root: change(root, "train", "annotations", 0, person_id=1.5), "person_id 1.5.*whole number"),
         (lambda root: change(root, "train", "images", 0, id=2), "two images have the same id"),
+        (lambda root: change(root, "test", "annotations", 1, id=11), "two annotations have the id 11"),
         (lambda root: change(root, "train", "images", 0, width=None), "image 1 has no 'width'"),
         (lambda root: change(root, "queries", "queries", 0, annotation_id=99), "asks for annotation 99"),
         (lambda root: change(root, "queries", "queries", 0, annotation_id=13), "without a person_id"),

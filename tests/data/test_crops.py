@@ -130,3 +130,12 @@ def test_a_damaged_cache_and_a_split_without_labels_are_refused(tmp_path):
     nameless = [replace(scene(0), ids=np.full(3, -1))]
     with pytest.raises(ValueError, match="no labelled box"):
         cut(Split("train", nameless, read))
+
+
+def test_a_last_training_batch_of_one_is_left_out_and_a_single_crop_refused():
+    crops = Crops(np.zeros((5, 3, 10, 6), np.uint8), np.arange(5) % 2, (8, 4), (1, 1))
+    assert [len(batch.ids) for batch in CropLoader(crops, batch_size=4)] == [4]
+    assert [len(batch.ids) for batch in CropLoader(crops, batch_size=4, train=False)] == [4, 1]
+    assert [len(batch.ids) for batch in CropLoader(crops, batch_size=3)] == [3, 2]
+    with pytest.raises(ValueError, match="but one labelled box"):
+        CropLoader(Crops(crops.images[:1], crops.ids[:1], (8, 4), (1, 1)), batch_size=4)

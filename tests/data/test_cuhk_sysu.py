@@ -177,3 +177,22 @@ def test_a_test_split_can_be_replaced_for_several_galleries_from_one_pass(root):
     small, large = cuhk_sysu(root, gallery_size=50), cuhk_sysu(root, gallery_size=-1)
     assert replace(small.test, queries=large.test.queries).queries == large.test.queries
     assert [scene.name for scene in small.test.scenes] == [scene.name for scene in large.test.scenes]
+
+
+def test_the_split_answers_every_published_gallery_of_the_same_scenes(root, tmp_path):
+    main = cuhk_sysu(root, cache=tmp_path)
+    for name, other in (
+        (50, cuhk_sysu(root, gallery_size=50)),
+        ("occlusion", cuhk_sysu(root, subset="occlusion")),
+    ):
+        answered = main.test.gallery(name)
+        assert [query.gallery.tolist() for query in answered] == [
+            q.gallery.tolist() for q in other.test.queries
+        ]
+    with pytest.raises(ValueError, match="no galleries of 100 with the subset dark"):
+        main.test.gallery("dark")
+
+
+def test_galleries_do_not_change_what_is_trained_on_but_sides_do(root):
+    sizes = {cuhk_sysu(root, gallery_size=size).train_fingerprint for size in (50, 100, -1)}
+    assert len(sizes) == 1 and cuhk_sysu(root, sides=[64, 112]).train_fingerprint not in sizes

@@ -1,5 +1,6 @@
 """Scenes become batches: what a network sees must be right, and the same however it is loaded."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -181,3 +182,15 @@ def test_a_picture_of_another_size_than_annotated_is_refused_by_name():
     wrong = Split("train", LANDSCAPE.scenes, partial(paint, ((32, 48),) * 20))
     with pytest.raises(ValueError, match="'0'.*96x64"):
         list(SceneLoader(wrong, batch_size=1))
+
+
+def refuse(index):
+    raise ValueError(f"The picture {index} cannot be decoded")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_a_worker_cannot_read_is_told_in_one_line(workers):
+    split = replace(LANDSCAPE, read=refuse)
+    with pytest.raises(ValueError) as error:
+        list(SceneLoader(split, batch_size=4, workers=workers))
+    assert str(error.value) == "The picture 0 cannot be decoded"

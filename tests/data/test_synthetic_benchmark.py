@@ -160,3 +160,13 @@ def test_what_decides_the_data_decides_the_fingerprint(tmp_path: Path, tiny: Ben
     elsewhere = synthetic(tmp_path, **TINY)
     assert elsewhere.fingerprint == tiny.fingerprint
     assert synthetic(tmp_path, **{**TINY, "seed": 1}).fingerprint != tiny.fingerprint
+
+
+def test_other_galleries_are_those_of_another_gallery_size(root: Path, tiny: Benchmark) -> None:
+    other = synthetic(root, **{**TINY, "gallery_size": 9})
+    assert tiny.test.gallery is not None
+    answered = [query.gallery.tolist() for query in tiny.test.gallery(9)]
+    assert answered == [query.gallery.tolist() for query in other.test.queries]
+    assert other.fingerprint != tiny.fingerprint and other.train_fingerprint == tiny.train_fingerprint
+    with pytest.raises(ValueError, match="no galleries 'occlusion' here"):
+        tiny.test.gallery("occlusion")

@@ -211,3 +211,22 @@ def test_detections_from_elsewhere_are_measured_alike_but_their_suppression_is_u
     assert {**again.metrics, "gt_mAP": 1.0, "gt_top1": 1.0} == evaluation.metrics
     assert evaluation.protocol["nms"] == 0.4 and again.protocol["nms"] is None
     assert again.protocol["rerank"] == "ContextMatching(k1=1, k2=2, overlap=0.5)"
+
+
+def test_queries_of_a_further_gallery_are_described_too():
+    stranger = Query(1, PLACES[0], 2, np.array([0, 2]))
+    evaluation = Evaluator()(Painted(), loader(), SPLIT, galleries={"hard": [stranger]})
+    assert evaluation.searches["hard"]["mAP"] == 1.0 and len(evaluation.query_embeddings) == len(QUERIES)
+    with pytest.raises(ValueError, match="is not among"):
+        Evaluator().measure(
+            SPLIT, evaluation.detections, evaluation.query_embeddings, galleries={"hard": [stranger]}
+        )
+
+
+def test_a_record_says_how_many_scenes_were_searched():
+    cameras = [Scene(**{**vars(scene), "camera": index % 2}) for index, scene in enumerate(SCENES)]
+    evaluation = Evaluator(also=["other_cameras"])(
+        Painted(), loader(), Split("test", cameras, picture, QUERIES)
+    )
+    assert evaluation.searches["other_cameras"]["gallery_size"] == 1
+    assert evaluation.searches["other_cameras"]["mode"] == "other_cameras"

@@ -42,6 +42,8 @@ const column = (index) => all("#table tbody tr").map((row) => row.children[index
   all("#curves-legend button")[0].click(); seen.oneOff = lines();
   id("curves-none").click(); seen.noneOn = lines();
   id("curves-all").click(); seen.allOn = lines();
+  seen.dots = all("#curves-chart circle").length;
+  seen.ticks = all("#frontier-chart text[text-anchor=middle]").map((text) => Number(text.getAttribute("x")));
   seen.metrics = [...id("curves-metric").options].map((option) => option.value);
   set("curves-metric", "train/loss"); seen.losses = lines();
   id("curves-filter").value = "identities"; id("curves-filter").dispatchEvent(new Event("input"));
@@ -59,6 +61,7 @@ const column = (index) => all("#table tbody tr").map((row) => row.children[index
   seen.difference = changed();
   const pair = [id("difference-one").value, id("difference-other").value];
   set("difference-one", pair[1]); set("difference-other", pair[0]); seen.reversed = changed();
+  seen.changedPictures = all("#difference .strip").every((strip) => strip.querySelector("img"));
   seen.changedCards = all("#difference .search").length;
   seen.configs = all("#configs-table tbody tr").length;
   id("configs-all").click(); seen.allConfigs = all("#configs-table tbody tr").length;
@@ -111,9 +114,18 @@ def test_it_loads_sorts_switches_and_compares(tmp_path: Path) -> None:
     assert seen["examples"] == 6 and seen["strips"] == 2 and seen["shown"] == 6 * 2 * 8
     better, worse = map(int, re.findall(r"(\d+) searches better, (\d+) worse", seen["difference"])[0])
     assert f"{worse} searches better, {better} worse" in seen["reversed"]
-    assert seen["changedCards"] > 2
+    assert seen["changedCards"] > 2 and seen["changedPictures"]
     assert 0 < seen["configs"] < seen["allConfigs"] and seen["sideBySide"] == 3
     assert sorted(seen["themes"]) == ["dark", "light"]
+
+
+def test_a_curve_of_one_point_is_a_dot_and_one_size_has_an_axis(tmp_path: Path) -> None:
+    study = fake_study(tmp_path, seeds=[1], steps=30)
+    for path in study.directory.glob("*/metrics.jsonl"):  # one validation, at the end
+        path.write_text(path.read_text().splitlines(keepends=True)[-2])
+    seen = browse(write_report(study.directory).page, tmp_path)
+    assert seen["dots"] == 2
+    assert len(seen["ticks"]) >= 2 and all(0 < place < 800 for place in seen["ticks"])
 
 
 def test_it_fits_a_phone(tmp_path: Path) -> None:

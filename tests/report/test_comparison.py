@@ -133,7 +133,16 @@ def test_the_same_seed_twice_counts_once_and_is_told(study: Path) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("fingerprint", "other"), ("gallery_size", 50), ("mode", "legacy"), ("score", 0.1), ("split", "val")],
+    [
+        ("fingerprint", "other"),
+        ("gallery_size", 50),
+        ("mode", "legacy"),
+        ("score", 0.1),
+        ("split", "val"),
+        ("rerank", "CBGM"),
+        ("low", 0.01),
+        ("limit", 100),
+    ],
 )
 def test_unlike_protocols_are_refused_by_name(study: Path, key: str, value: object) -> None:
     student(study, "none", 1, 0.1)
@@ -145,7 +154,7 @@ def test_unlike_protocols_are_refused_by_name(study: Path, key: str, value: obje
 
 def test_detector_thresholds_do_not_bind_a_teacher_that_detects_nothing(study: Path) -> None:
     student(study, "identities", 1, 0.2)
-    teacher(study, None, protocol={"score": None, "nms": None})
+    teacher(study, None, protocol={"score": None, "nms": None, "limit": 9})
     assert len(compare([study]).rows) == 2
     teacher(study, None, protocol={"fingerprint": "other"})
     with pytest.raises(ValueError, match="fingerprint"):

@@ -64,6 +64,7 @@ def test_examples_are_spaced_and_changes_are_the_largest_of_both_signs() -> None
     assert most_changed(before, after, 1) == [1, 3]
     assert most_changed(before, before, 3) == []
     assert most_changed([None, *before[1:]], after, 2) == [1, 3, 4]
+    assert most_changed([0.0, 0.0, 0.0, None], [0.1, 0.1, 0.1, 0.9], 2) == [0, 1]  # ties as on the page
 
 
 def test_people_are_found_missed_ignored_or_imagined() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from psearch.tracking.session import UNSENT
 from psearch.tracking.upload import running, waiting
 from psearch.tracking.wandb import Wandb
 from tests.tracking.loopback import KEY, loopback
-from tests.tracking.toy_run import FACTS, ROOT, account, environment
+from tests.tracking.toy_run import FACTS, ROOT, account, environment, started
 
 
 def sync(folder: Path, *studies: str, url: str = "", code: int = 0) -> str:
@@ -89,6 +90,19 @@ def test_a_study_is_uploaded_once_with_its_teachers_and_comparison(study: Path, 
     assert [row["train/total"] for row in run.history if "train/total" in row] == [2, 1]
     assert any(name.endswith("comparison.table.json") and name.startswith("run-") for name in server.files)
     assert server.unknown == set()
+
+
+def test_a_killed_job_keeps_its_rows_for_the_server(tmp_path: Path) -> None:
+    run = tmp_path / "outputs" / "mine" / "run"
+    with loopback() as server:
+        job = started(run, tmp_path, "--pause", url=server.url, mode="offline")
+        assert job.stdout is not None and job.stdout.readline() == "half\n"
+        time.sleep(1.5)  # the log goes to disk every second; wandb's own default is 15 s
+        job.kill()
+        job.communicate()
+        assert "1 runs uploaded" in sync(tmp_path, "mine", url=server.url)
+    [received] = server.runs.values()
+    assert [row["step"] for row in received.history] == [10] and received.exit_code == 1
 
 
 def test_what_cannot_be_done_is_said(study: Path, tmp_path: Path) -> None:

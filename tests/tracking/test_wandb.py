@@ -31,6 +31,7 @@ def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As on a machine that never saw wandb, even if this one has."""
     for variable in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(variable)
+    monkeypatch.setattr("psearch.tracking.session._gave_up", [])
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -136,12 +137,16 @@ def test_online_without_a_key_is_refused_by_choice(tmp_path: Path) -> None:
         Wandb(directory=tmp_path, mode="online", fallback=False, **FACTS)
 
 
-def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_not_there_is_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    with Wandb(directory=tmp_path, mode="online", init_timeout=1, **FACTS) as tracker:
-        tracker.log({"train/total": 1.0}, step=1)
-    assert len(attempts(tmp_path)) == 1
+    for name in ("a", "b"):
+        with Wandb(directory=tmp_path / name, mode="online", init_timeout=1, **FACTS) as tracker:
+            tracker.log({"train/total": 1.0}, step=1)
+        assert len(attempts(tmp_path / name)) == 1
+    assert [r.levelno for r in caplog.records].count(logging.WARNING) == 1
 
 
 def test_disabled_keeps_the_lines(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import torch
 
 from psearch.training import checkpoint
 from psearch.training.compare import compare_studies
+from psearch.training.identity import job_name
 from psearch.training.study import run
+from psearch.training.teachers import needed, ready
 from tests.study import composed, teachers
 
 TAUGHT = (*teachers("reid"), "distill=identities")
@@ -156,7 +158,37 @@ def test_a_study_that_does_not_exist_names_those_that_do(inside):
         compare_studies([Path("outputs/smal")])
 
 
+def test_other_searches_of_the_same_training_scenes_share_the_teacher(inside):
+    teachers = sorted((inside / "outputs" / "teachers").glob("reid-*"))
+    (config, _), (other, words) = composed(*TAUGHT), composed("data.gallery_size=5", *TAUGHT)
+    assert needed(config) == needed(other)
+    assert all(ready(key, inside / "outputs" / "teachers") for key in needed(other))
+    run({**other, "study": "elsewhere"}, words)
+    assert sorted((inside / "outputs" / "teachers").glob("reid-*")) == teachers
+    assert len(list(teachers[0].glob("people-*"))) == 1
+    assert needed(composed("data.train_scenes=13", *TAUGHT)[0]) != needed(config)
+
+
+def test_what_is_kept_where_is_no_other_run_but_pixels_through_jpegs_are(inside):
+    overrides = ((), ("data.workers=2",), ("student.loading.cache=a",), ("student.loading.cache=b",))
+    names = [job_name(words, config) for config, words in (composed(*o) for o in overrides)]
+    assert names[0] == names[1] != names[2] == names[3]
+
+
+def test_resized_pictures_are_kept_per_training_data(inside):
+    run(*composed("study=kept", "student.loading.cache=kept", "student.loading.multi_scale=[0.5]"))
+    (folder,) = (inside / "kept").iterdir()
+    assert folder.name.startswith("resized-") and len(list(folder.rglob("*.jpg"))) == 12
+
+
 def test_runs_of_one_architecture_share_one_measured_cost(inside):
     compare_studies([Path("outputs/small")], device="cpu")
     costs = [json.loads((jobs(inside)[k] / "cost.json").read_text()) for k in ("none", "identities")]
     assert costs[0] == costs[1] and costs[0]["cost"]["latency_ms"] > 0
+
+
+def test_teacher_checkpoint_is_short_for_that_of_the_only_teacher():
+    config, _ = composed("teacher=reid", "distill=identities", "teacher.checkpoint=mine.pt")
+    assert config["teacher"]["reid"]["checkpoint"] == "mine.pt" and set(config["teacher"]) == {"reid"}
+    with pytest.raises(ValueError, match="teacher.detector.checkpoint or teacher.reid.checkpoint"):
+        composed("teacher=[detector,reid]", "distill=identities", "teacher.checkpoint=mine.pt")

@@ -22,7 +22,9 @@ function scale(low, high, from, to, log) {
   const [a, b] = [turn(low), turn(high)];
   const place = (value) => from + ((turn(value) - a) / (b - a || 1)) * (to - from);
   const room = Math.abs(to - from);
-  place.ticks = log ? logTicks(a, b, room) : linearTicks(low, high, Math.max(2, Math.floor(room / 50)));
+  const count = Math.max(2, Math.floor(room / 50));
+  const powers = log ? logTicks(a, b, room) : [];
+  place.ticks = powers.length > 1 ? powers : linearTicks(low, high, log ? Math.min(4, count) : count);
   return place;
 }
 
@@ -42,7 +44,7 @@ function logTicks(a, b, room) {
         const value = multiple * 10 ** power;
         if (Math.log10(value) >= a - 1e-9 && Math.log10(value) <= b + 1e-9) ticks.push(value);
       }
-    if (ticks.length * 46 <= room || multiples.length === 1) return ticks.length ? ticks : [10 ** a];
+    if (ticks.length * 46 <= room || multiples.length === 1) return ticks;
   }
 }
 

@@ -13,18 +13,20 @@ const drawCurves = drawn(byId("curves-chart"), (width) => {
   const height = Math.min(400, Math.max(280, width * 0.5));
   const range = (part) => curves.reduce(([low, high], curve) => curve[part].reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [low, high]), [Infinity, -Infinity]);
   const [[first, last], [low, high]] = [range("x"), range("y")];
-  const x = scale(first, last, 48, width - 12, false);
+  const x = scale(first - (first === last), last + (first === last), 48, width - 12, false);
   const y = scale(low >= 0 && low < high / 2 ? 0 : low, high === low ? high + 1 : high, height - 42, 24, false);
   const lines = curves.map((curve) => svg("polyline", {
     class: "curve", stroke: runColour(curve.run), "stroke-dasharray": runDash(curve.run),
     points: curve.x.map((value, i) => `${x(value).toFixed(1)},${y(curve.y[i]).toFixed(1)}`).join(" "),
   }));
+  const dots = curves.filter((curve) => curve.x.length === 1).map((curve) =>
+    svg("circle", { class: "alone", cx: x(curve.x[0]), cy: y(curve.y[0]), r: 4, fill: runColour(curve.run) }));
   const leave = () => { untip(); lines.forEach((line) => line.setAttribute("class", "curve")); };
   return [svg("svg", {
     height, role: "img", "aria-label": "learning curves", onmouseleave: leave,
     onmousemove: (event) => pointAt(event, curves, lines, x, y),
   }, svg("rect", { width, height, fill: "transparent" }),
-    frame(width, height, x, y, { x: "step", y: byId("curves-metric").value }, { x: short, y: short }), lines)];
+    frame(width, height, x, y, { x: "step", y: byId("curves-metric").value }, { x: short, y: short }), lines, dots)];
 });
 
 function pointAt(event, curves, lines, x, y) {

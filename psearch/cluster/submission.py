@@ -1,0 +1,115 @@
+"""A plan handed to SLURM as a whole: teachers, the runs that wait for them, and the comparison at the end.
+
+SLURM itself holds the jobs back until their turn comes, so nothing needs to stay alive here.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+from psearch.cluster import queue
+from psearch.cluster.executor import make_executor, outside_of_jobs
+from psearch.cluster.ledger import COMPARISON, OUTPUTS, Entry, Ledger, all_ledgers
+from psearch.cluster.snapshot import freeze
+from psearch.cluster.work import Comparing, Training
+from psearch.plan import Job, Plan
+
+log = logging.getLogger(__name__)
+
+
+def submit(plan: Plan, launcher: Mapping[str, Any], hydra: Sequence[str] = ()) -> list[Entry]:
+    """Submit what is neither done nor under way; returns the new jobs.
+
+    launcher: the composed node `hydra.launcher`. hydra: its overrides, kept for a resubmission. Raises
+    ValueError if SLURM refuses a job; what it has taken by then stands in the ledger.
+    """
+    entries = []
+    for study in plan.studies:
+        with Ledger(OUTPUTS / study).open() as ledger, outside_of_jobs():
+            entries += _Submission(ledger, launcher, tuple(hydra)).submit(plan.of(study))
+    return entries
+
+
+class _Submission:
+    """One study's part of a submission."""
+
+    def __init__(self, ledger: Ledger, launcher: Mapping[str, Any], hydra: tuple[str, ...]) -> None:
+        self.ledger, self.launcher, self.hydra = ledger, launcher, hydra
+        self.active = queue.active()
+        self.busy = {name: e for name, e in ledger.latest().items() if e.job in self.active}
+        self.code = freeze(ledger.study / "code")
+        self.logs = ledger.folder / "logs"
+        self.logs.mkdir(mode=0o700, exist_ok=True)
+
+    def submit(self, plan: Plan) -> list[Entry]:
+        trainers = self._teachers(plan)
+        missing = [job for job in plan.jobs if not (job.done or set(job.trains) & set(trainers))]
+        todo = [job for job in missing if job.name not in self.busy]
+        new = [entry for entry in dict.fromkeys(trainers.values()) if entry.job not in self.active]
+        for keys in dict.fromkeys(job.teachers for job in todo):
+            group = [job for job in todo if job.teachers == keys]
+            new += self._array(group, _after("afterok", [trainers[key].job for key in keys]))
+        runs = [e.job for name, e in self.busy.items() if name != COMPARISON] + [entry.job for entry in new]
+        if new or (runs and COMPARISON not in self.busy):
+            new.append(self._comparison(runs))
+        return new
+
+    def _teachers(self, plan: Plan) -> dict[str, Entry]:
+        """Who trains each missing teacher: a job under way already, in whichever study, or a new one."""
+        known = [e for ledger in all_ledgers() for e in ledger.latest().values()]
+        trainers = {key: e for e in known if e.job in self.active for key in e.trains}
+        missing = [job for key, job in plan.teachers.items() if key not in trainers]
+        new = self._array(list(dict.fromkeys(missing)), None)
+        return {key: entry for entry in new for key in entry.trains} | trainers
+
+    def _array(self, jobs: Sequence[Job], dependency: str | None) -> list[Entry]:
+        work = [Training(dict(job.config), dict(job.variant)) for job in jobs]
+        return self._launch(jobs, work, dependency)
+
+    def _comparison(self, runs: Sequence[str]) -> Entry:
+        """One comparison after everything: one that waits for less is called off."""
+        old = self.busy.get(COMPARISON)
+        if old is not None:
+            queue.cancel([old.job])
+        whole = sorted({job.partition("_")[0] for job in runs})  # arrays
+        job = Job((), self.ledger.study.name, name=COMPARISON)
+        [entry] = self._launch([job], [Comparing(self.ledger.study)], _after("afterany", whole))
+        return entry
+
+    def _launch(self, jobs: Sequence[Job], work: Sequence[Any], dependency: str | None) -> list[Entry]:
+        if not jobs:
+            return []
+        launcher = {**self.launcher, "dependency": dependency}
+        executor = make_executor(launcher, self.logs, self.code, self.ledger.study.name)
+        try:
+            launched = executor.submit_array(work) if len(work) > 1 else [executor.submit(work[0])]
+        except (FailedJobError, FailedSubmissionError, OSError) as error:
+            raise ValueError(f"SLURM refused the job: {error}") from error
+        entries = [self._entry(job, submitted) for job, submitted in zip(jobs, launched, strict=True)]
+        self.ledger.add(entries)
+        return entries
+
+    def _entry(self, job: Job, submitted: submitit.Job[Any]) -> Entry:
+        return Entry(
+            job=submitted.job_id,
+            name=job.name,
+            directory=job.directory,
+            trains=job.trains,
+            overrides=job.overrides,
+            hydra=self.hydra,
+            code=str(self.code),
+            log=str(Path(submitted.paths.stderr).relative_to(Path.cwd())),
+            time=time.time(),
+        )
+
+
+def _after(kind: str, jobs: Sequence[str]) -> str | None:
+    """A dependency as sbatch takes it; none without jobs."""
+    return ":".join([kind, *dict.fromkeys(jobs)]) if jobs else None

@@ -1,0 +1,158 @@
+"""Whatever happens to the processes of a study: what was finished is intact, the same command completes it,
+and its comparison is that of an undisturbed one."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from psearch.plan import Job
+from psearch.training import checkpoint
+from tests.training.attempts import attempt, begin, end, jobs, outcome, output_of, study
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+
+
+@pytest.fixture(scope="module")
+def todo() -> tuple[Job, ...]:
+    return jobs()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(todo: tuple[Job, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert attempt(folder, partial(study, todo)) == 0, output_of(folder).read_text()
+    return folder
+
+
+@pytest.fixture
+def folder(undisturbed: Path, tmp_path: Path) -> Path:
+    """A fresh place that has the pictures already."""
+    shutil.copytree(undisturbed / "outputs/data", tmp_path / "outputs/data")
+    return tmp_path
+
+
+def die_at(count: int) -> None:
+    """From now on this process is killed when it makes a file final for the `count`-th time: before that on
+    even counts, right after it on odd ones."""
+    calls = iter(range(count, -1, -1))
+
+    def fatal(function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            last = next(calls) == 0
+            if last and count % 2 == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            answer = function(*args, **kwargs)
+            if last:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
+
+        return wrapped
+
+    for name in ("replace", "fsync", "link"):
+        setattr(os, name, fatal(getattr(os, name)))
+
+
+def test_killed_at_every_write(todo: tuple[Job, ...], undisturbed: Path, tmp_path: Path) -> None:
+    """Of the pictures, the teacher, its table, checkpoints, results, references and the comparison."""
+    count, status = 0, -9
+    while status == -signal.SIGKILL:
+        status = attempt(tmp_path, partial(study, todo), partial(die_at, count))
+        assert not [p for p in (tmp_path / "outputs").glob("*/*/results.json") if not p.read_text().strip()]
+        count += 1
+    assert status == 0, output_of(tmp_path).read_text()
+    assert count > 10 and outcome(tmp_path) == outcome(undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR2, signal.SIGKILL])
+def test_signals_at_random_moments(
+    todo: tuple[Job, ...], undisturbed: Path, folder: Path, signum: signal.Signals
+) -> None:
+    chance = random.Random(signum)
+    for _ in range(20):
+        pid = begin(folder, partial(study, todo))
+        time.sleep(chance.uniform(0.05, 3.0))
+        os.kill(pid, signum)
+        status = end(pid)
+        assert status in (0, -signum, 128 + signum), output_of(folder).read_text()
+        if status == 0:  # it was faster: once more from the start
+            assert outcome(folder) == outcome(undisturbed)
+            for done in ("s", "teachers"):
+                shutil.rmtree(folder / "outputs" / done)
+    assert attempt(folder, partial(study, todo)) == 0, output_of(folder).read_text()
+    assert outcome(folder) == outcome(undisturbed)
+
+
+def test_two_jobs_that_want_the_same_teacher(todo: tuple[Job, ...], undisturbed: Path, folder: Path) -> None:
+    pupils = [todo[1], *jobs("seed=2")[1:]]
+    both = [begin(folder, partial(study, [job])) for job in pupils]
+    assert [end(pid) for pid in both] == [0, 0], output_of(folder).read_text()
+    [teacher] = (folder / "outputs/teachers").iterdir()
+    assert (teacher / "log.txt").read_text().count("epoch") <= 1
+    assert attempt(folder, partial(study, todo)) == 0
+    ours, theirs = outcome(folder), outcome(undisturbed)
+    assert {key: ours[key] for key in theirs if key != "comparison"} == {
+        key: value for key, value in theirs.items() if key != "comparison"
+    }
+
+
+def remove_the_run_directory() -> None:
+    """At the second checkpoint of the first student."""
+    save = checkpoint.save
+    calls = iter(range(100))
+
+    def saving(directory: Path, *args: Any, **kwargs: Any) -> None:
+        if directory.name.startswith("oim") and next(calls) == 1:
+            shutil.rmtree(directory)
+        save(directory, *args, **kwargs)
+
+    checkpoint.save = saving
+
+
+def test_a_run_directory_removed_under_a_job(todo: tuple[Job, ...], undisturbed: Path, folder: Path) -> None:
+    assert attempt(folder, partial(study, todo), remove_the_run_directory) == 70
+    told = output_of(folder).read_text()
+    assert "OSError: cannot write the checkpoint" in told and "No such file" in told
+    assert attempt(folder, partial(study, todo)) == 0
+    assert outcome(folder) == outcome(undisturbed)
+
+
+def turn_the_clock_back() -> None:
+    now, steps = time.time(), iter(range(10**9))
+    time.time = lambda: now - 60.0 * next(steps)
+
+
+def test_a_clock_that_goes_backwards(todo: tuple[Job, ...], undisturbed: Path, folder: Path) -> None:
+    assert attempt(folder, partial(study, todo), turn_the_clock_back) == 0
+    assert outcome(folder) == outcome(undisturbed)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no permission to mount a small tmpfs")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk(todo: tuple[Job, ...], undisturbed: Path, small_disk: Path) -> None:
+    shutil.copytree(undisturbed / "outputs/data", small_disk / "outputs/data")
+    assert attempt(small_disk, partial(study, todo)) == 70
+    assert "No space left on device" in output_of(small_disk).read_text()
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    assert attempt(small_disk, partial(study, todo)) == 0, output_of(small_disk).read_text()
+    assert outcome(small_disk) == outcome(undisturbed)
