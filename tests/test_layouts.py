@@ -56,7 +56,7 @@ def results(directory: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "write", "galleries", "searched"), LAYOUTS, ids=lambda value: str(value)[:9]
+    ("name", "write", "galleries", "searched"), LAYOUTS, ids=[layout[0] for layout in LAYOUTS]
 )
 def test_train_teach_evaluate_and_report(
     tmp_path: Path,
