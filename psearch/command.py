@@ -15,7 +15,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from psearch.errors import MISTAKES, message
+from psearch.errors import MISTAKES, ONE_LINE, message
 from psearch.overrides import check
 from psearch.training.interruption import Interruption
 
@@ -37,6 +37,7 @@ def start(main: Callable[[], Any], config_name: str) -> None:
     if args.help:
         print(help_text(config_name))
         return
+    ONE_LINE.set(os.environ.get("HYDRA_FULL_ERROR") != "1")
     try:
         check_command(args, config_name)
         with errors_handed_on(), Interruption():

@@ -6,14 +6,21 @@ import pickle
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
 
 MISTAKES = (ValueError, OSError, FloatingPointError, *CONFIG_ERRORS)
 """Errors whose text tells a user what to do; any other is a defect and keeps its traceback."""
+
+
+ONE_LINE: ContextVar[bool] = ContextVar("ONE_LINE", default=False)
+"""Whether this process was started by a user who wants mistakes told in one line, not as a traceback."""
 
 
 def message(error: BaseException) -> str:
@@ -28,15 +35,30 @@ def portable() -> Iterator[None]:
     """Errors of a job in a form that reaches the process that launched it.
 
     An exception that cannot be pickled there and back would bring down the whole sweep, and a config
-    error loses on the way the cause that explains it.
+    error loses on the way the cause that explains it. A mistake in a single run ends the program here, in one
+    line: Hydra would print a line of its own first.
     """
     try:
         yield
-    except CONFIG_ERRORS as error:
-        raise ValueError(message(error)) from error
     except Exception as error:
-        try:
-            pickle.loads(pickle.dumps(error))
-        except Exception:
-            raise RuntimeError(f"{type(error).__name__}: {error}") from error
-        raise
+        if isinstance(error, MISTAKES) and ONE_LINE.get() and _single_run():
+            raise SystemExit(f"error: {message(error)}") from error
+        carried = _carried(error)
+        if carried is error:
+            raise
+        raise carried from error
+
+
+def _single_run() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.RUN
+
+
+def _carried(error: Exception) -> Exception:
+    """The error itself, or its text where it would not survive the way."""
+    if isinstance(error, CONFIG_ERRORS):
+        return ValueError(message(error))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -33,13 +34,26 @@ def test_help_shows_usage_defaults_and_keys() -> None:
     assert "  seed: 1 # of initial weights" in text
 
 
-def test_a_mistake_is_one_line_and_a_failure() -> None:
+@pytest.mark.parametrize(
+    ("command_line", "words"),
+    [
+        (["psearch.train", "+sed=2"], "did you mean 'seed'"),
+        (["psearch.train", "device=abacus"], "abacus"),  # found by the job itself, after Hydra
+        (["psearch.evaluate", "checkpoint=nope.pt"], "there is no checkpoint nope.pt"),
+    ],
+)
+def test_a_mistake_is_one_line_and_a_failure(command_line: list[str], words: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
     done = subprocess.run(
-        [sys.executable, "-m", "psearch.train", "+sed=2"], capture_output=True, text=True, cwd=CONF.parent
+        [sys.executable, "-m", *command_line],
+        capture_output=True,
+        text=True,
+        cwd=CONF.parent,
+        env=environment,
     )
     assert done.returncode != 0
     [line] = done.stderr.splitlines()
-    assert line.startswith("error: ") and "did you mean 'seed'" in line
+    assert line.startswith("error: ") and words in line
 
 
 @pytest.fixture

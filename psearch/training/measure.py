@@ -52,7 +52,10 @@ def device_named(name: str) -> torch.device:
     """`auto` is the first GPU, else the CPU. Raises ValueError for a GPU that is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device={name} is no device: choose auto, cpu or cuda") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device={name}, but torch sees no GPU here: choose device=cpu or device=auto")
     return device
