@@ -53,7 +53,7 @@ def kill() -> None:
 
 def end(directory: Path) -> dict[str, Any]:
     state = checkpoint.load(directory / "last.pt")
-    return {name: value for name, value in state.items() if name not in ("seconds", "rows")}
+    return {name: value for name, value in state.items() if name not in ("seconds", "rows", "code")}
 
 
 def rows(directory: Path) -> list[dict[str, float]]:
