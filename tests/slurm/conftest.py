@@ -23,7 +23,7 @@ def cluster() -> Iterator[dict[str, str]]:
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     missing = [name for name in NEEDED if shutil.which(name, path=path) is None]
     if missing:
-        pytest.skip(f"no SLURM here ({', '.join(missing)} missing; Debian's packages: see .ci/run)")
+        pytest.skip(f"no SLURM here ({', '.join(missing)} missing; Debian's packages: see docs/slurm.md)")
     with tempfile.TemporaryDirectory(prefix="slurm-") as home:
         os.chmod(home, 0o755)  # munge wants a path to its socket that everybody may walk
         subprocess.run([SCRIPT, "start", home, "2"], check=True)
