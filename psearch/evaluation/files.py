@@ -19,6 +19,9 @@ import numpy as np
 from psearch.evaluation.overlap import Integers
 from psearch.types import Detections, Scene
 
+DETECTIONS = "detections.npz"
+"""What the file is called in a run directory."""
+
 ARRAYS = ("images", "boxes", "scores", "embeddings", "query_embeddings")
 
 

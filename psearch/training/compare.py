@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from psearch.evaluation.evaluator import Evaluator
-from psearch.evaluation.files import read_detections
+from psearch.evaluation.files import DETECTIONS, read_detections
 from psearch.report.comparison import compare
 from psearch.report.searches import RankedSearch
 from psearch.report.tables import terminal_table
@@ -17,7 +17,7 @@ from psearch.training.build import build
 from psearch.training.costs import measure_costs
 from psearch.training.examples import ranked_searches
 from psearch.training.measure import device_named
-from psearch.training.references import DETECTIONS, Student, make_references, students
+from psearch.training.references import Student, make_references, students
 from psearch.training.verdict import track
 from psearch.training.yardstick import split_named
 from psearch.types import Benchmark, Split

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from psearch.evaluation.evaluator import Evaluation
-from psearch.evaluation.files import write_detections
+from psearch.evaluation.files import DETECTIONS, write_detections
 from psearch.training import checkpoint
 from psearch.training.build import build
 from psearch.training.files import replace_json, replace_text
@@ -46,7 +46,7 @@ def evaluate(config: dict[str, Any]) -> float:
     _write(output, whole, results)
     print(summary(results), f"results: {short(output / 'results.json')}", sep="\n")
     if config["save_detections"]:
-        file = output / "detections.npz"
+        file = output / DETECTIONS
         write_detections(file, yardstick.split.scenes, found.detections, found.query_embeddings)
         print(f"detections: {short(file)}")
     return float(results["metrics"].get("mAP", results["metrics"].get("gt_mAP")))

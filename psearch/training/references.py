@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import yaml
 
-from psearch.evaluation.files import read_detections
+from psearch.evaluation.files import DETECTIONS, read_detections
 from psearch.training.files import replace_json
 from psearch.training.measure import measure, origin
 from psearch.training.task import NetworkTask
@@ -24,7 +24,6 @@ from psearch.types import Benchmark
 
 log = logging.getLogger(__name__)
 
-DETECTIONS = "detections.npz"
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from psearch.evaluation.files import write_detections
+from psearch.evaluation.files import DETECTIONS, write_detections
 from psearch.tracking.tracker import Tracker
 from psearch.training.build import build
 from psearch.training.examples import example_searches, ranked_searches
@@ -26,7 +26,6 @@ from psearch.types import Benchmark
 log = logging.getLogger(__name__)
 
 OUTPUTS = Path("outputs")
-DETECTIONS = "detections.npz"
 
 
 def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
