@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
-from psearch.boxes import encode, match
+from psearch.boxes import Match, encode, match
 from psearch.losses.matching import balanced
 from psearch.types import Batch, SearchOutput
 
@@ -34,7 +34,7 @@ class ProposalLoss:
         everyone = zip(output.objectness, output.anchor_deltas, batch.boxes, batch.ignore, strict=True)
         for objectness, delta, boxes, ignore in everyone:
             found = match(anchors, boxes, ignore)
-            person = (found.overlap >= self.foreground) | self._best(found.target, found.overlap)
+            person = self.stands_for(found)
             chosen, rest = balanced(
                 person, (found.overlap < self.background) & ~found.blurred & ~person,
                 count=self.per_image, share=self.positive,
@@ -50,6 +50,10 @@ class ProposalLoss:
             "rpn_object": binary_cross_entropy_with_logits(scores, truth, reduction="sum") / count,
             "rpn_box": smooth_l1_loss(offsets, torch.cat(wanted), beta=1 / 9, reduction="sum") / count,
         }
+
+    def stands_for(self, found: Match) -> Tensor:
+        """(n,) bool: the anchors that stand for a person."""
+        return (found.overlap >= self.foreground) | self._best(found.target, found.overlap)
 
     @staticmethod
     def _best(target: Tensor, overlap: Tensor) -> Tensor:

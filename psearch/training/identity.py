@@ -14,6 +14,7 @@ ELSEWHERE = frozenset({"logger", "study", "directory", "stage", "device", "hydra
 HOW = {
     "trainer": frozenset({"threads", "workers", "log_every", "log_every_s", "validate_every"}),
     "data": frozenset({"cache", "workers"}),
+    "start": frozenset({"checkpoint"}),  # its fingerprint decides, not where it lies
 }
 """Node (of a run, or nested in a teacher's recipe) -> keys that say how it works, not what comes out."""
 
