@@ -29,15 +29,15 @@ class Pair(NamedTuple):
 class PairSampler:
     """Which pairs an epoch is made of.
 
-    Somebody seen in N scenes gives the N(N-1) ordered pairs of different scenes (Munjal et al. 2019). An epoch
-    has `count` pairs, a share `negatives` of them with a scene the person is not in. Over identities both
-    kinds are even to one pair; no pair comes twice in an epoch before all of its identity came. Pairs are a
+    Somebody seen in N scenes gives the N(N-1) ordered pairs of different scenes (Munjal et al. 2019). An
+    epoch has `count` pairs, a share `negatives` of them with a scene the person is not in. Over identities
+    both kinds are even to one pair; no pair comes twice in an epoch before all of its identity came. Pairs are a
     function of (seed, epoch). ValueError if nobody is seen twice, or a share is not in 0…1.
     """
 
     def __init__(self, scenes: Sequence[Scene], *, count: int, seed: int, negatives: float = 0.25) -> None:
         if not 0 <= negatives < 1:
-            raise ValueError(f"negatives={negatives}: the share of pairs without the person is in 0…1, below 1")
+            raise ValueError(f"negatives={negatives}: a share of pairs, at least 0 and below 1")
         self.scenes, self.count, self.seed, self.negatives = len(scenes), count, seed, negatives
         seen = defaultdict[int, list[int]](list)
         for index, scene in enumerate(scenes):

@@ -20,9 +20,9 @@ LOSSES = ("rpn_object", "rpn_box", "roi_class", "roi_box", "identity")
 class SearchCriterion(nn.Module):
     """Detection losses of Faster R-CNN plus the OIM loss over the identity memory.
 
-    weights: loss name -> weight; 0 means "watch only". guided: name -> further loss, for batches with a query;
-    the identity loss and its memory then see the queries, too. Raises ValueError for a name that is none of
-    LOSSES and not in `guided`, or a weight below zero.
+    weights: loss name -> weight; 0 means "watch only". guided: name -> further loss, for batches with a
+    query; the identity loss and its memory then see the queries, too. Raises ValueError for a name that is
+    none of LOSSES and not in `guided`, or a weight below zero.
     """
 
     def __init__(
@@ -39,9 +39,7 @@ class SearchCriterion(nn.Module):
         names = (*LOSSES, *self.guided)
         for name, weight in weights.items():
             if name not in names or weight < 0:
-                raise ValueError(
-                    f"weight {name}={weight}: losses are {', '.join(names)}, weights at least 0"
-                )
+                raise ValueError(f"weight {name}={weight}: losses are {', '.join(names)}, weights at least 0")
         self.weights = {name: float(weights.get(name, 1.0)) for name in names}
         self.memory, self.anchors, self.regions = memory, anchors, regions
         self._seen: tuple[Tensor, Tensor] | None = None

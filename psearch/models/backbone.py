@@ -40,8 +40,9 @@ class Backbone(nn.Module):
     def advance(self, tap: str, below: Tensor) -> Tensor:
         """One stage of the trunk: the map of the tap before, or the images -> the map of `tap`. By default
         the child of that name, the first one after `stem`."""
-        if tap == next(iter(self.taps)) and hasattr(self, "stem"):
-            below = self.stem(below)
+        stem = getattr(self, "stem", None)
+        if stem is not None and tap == next(iter(self.taps)):
+            below = stem(below)
         maps: Tensor = getattr(self, tap)(below)
         return maps
 

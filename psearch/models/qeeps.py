@@ -46,7 +46,9 @@ class QEEPSNetwork(OIMNetwork):
         super().__init__(
             backbone, anchor_sizes=anchor_sizes, aspects=aspects, proposals=proposals, embedding=embedding
         )
-        self.qsse, self.qrpn, self.qsim = None, None, None
+        self.qsse: nn.ModuleDict | None = None
+        self.qrpn: QRPN | None = None
+        self.qsim: QSimNet | None = None
         if qsse:
             blocks = {name: QSSE(tap.channels, bias=qsse_bias) for name, tap in backbone.taps.items()}
             self.qsse = nn.ModuleDict(blocks)
@@ -81,8 +83,8 @@ class QEEPSNetwork(OIMNetwork):
         return self._say(self._excite(self.begin(images))[0], images.shape[-2:], pick, wanted)
 
     def begin(self, images: Tensor) -> State:
-        """What a scene's answer needs and no query changes: its feature maps; with QSSE only that of the first
-        stage, since everything behind it depends on both pictures."""
+        """What a scene's answer needs and no query changes: its feature maps; with QSSE only that of the
+        first stage, since everything behind it depends on both pictures."""
         taps = self.backbone.taps
         if self.qsse is None:
             return self.backbone(images)

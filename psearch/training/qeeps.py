@@ -22,8 +22,8 @@ LOSS_OF = {"qrpn": "qrpn_object", "qsim": "similarity"}
 
 
 class QEEPSTask(SearchTask):
-    """As `SearchTask`, on pairs (a query's scene, a scene to search). With none of its parts it is one, on the
-    same batches: the student `oim`.
+    """As `SearchTask`, on pairs (a query's scene, a scene to search). With none of its parts it is one, on
+    the same batches: the student `oim`.
 
     qsse, qrpn, qsim: see `QEEPSNetwork`. start: null, or {checkpoint, fingerprint} of a trained OIM network
     that the training starts from, as the authors did. others: see `QueryObjectness`. negatives: see
@@ -107,7 +107,7 @@ class QEEPSTask(SearchTask):
         )
         if misfits:
             raise ValueError(
-                f"student.start={path} does not fit, first at {misfits[0]} ({len(misfits)} in all): it must be "
-                "of student=oim with this run's compression, student.network.embedding and student.anchors"
+                f"student.start={path} does not fit, first at {misfits[0]} ({len(misfits)} in all): it must "
+                "be of student=oim with this run's compression, student.network.embedding and student.anchors"
             )
         self.network.load_state_dict(given, strict=False)

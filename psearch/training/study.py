@@ -75,7 +75,7 @@ def _train(
         write_detections(
             claimed.directory / DETECTIONS, split.scenes, evaluation.detections, evaluation.query_embeddings
         )
-        found = ranked_searches(evaluation.result, split, evaluation.detections)
+        found = ranked_searches(evaluation.result, split)
         tracker.images("searches", example_searches(found, split, claimed.directory / "searches"))
         known = [
             {"name": run.name, "directory": short(run.directory), "fingerprint": teacher.fingerprint}
