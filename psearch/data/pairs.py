@@ -31,8 +31,8 @@ class PairSampler:
 
     Somebody seen in N scenes gives the N(N-1) ordered pairs of different scenes (Munjal et al. 2019). An
     epoch has `count` pairs, a share `negatives` of them with a scene the person is not in. Over identities
-    both kinds are even to one pair; no pair comes twice in an epoch before all of its identity came. Pairs are a
-    function of (seed, epoch). ValueError if nobody is seen twice, or a share is not in 0…1.
+    both kinds are even to one pair; no pair comes twice in an epoch before all of its identity came. They are
+    a function of (seed, epoch). ValueError if nobody is seen twice, or a share is not in 0…1.
     """
 
     def __init__(self, scenes: Sequence[Scene], *, count: int, seed: int, negatives: float = 0.25) -> None:

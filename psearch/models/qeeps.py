@@ -25,8 +25,9 @@ class QEEPSNetwork(OIMNetwork):
     qsse, qrpn, qsim: which of the parts there are; with none it *is* an OIM network: same answers, same
     state-dict keys, so that an OIM checkpoint fits. One trunk and one region head serve both pictures.
     Without a query a scene is its own query for QSSE, and the other two parts are silent (our reading): so it
-    describes a scene's people for others, and is measured as OIM is. qsse_bias: see `QSSE`. nearness: see
-    `QSimNet`. The rest: see `OIMNetwork`. Source of every part: its own file.
+    describes a scene's people for others, and is measured as OIM is. qsse_bias: see `QSSE`. pair_proposals:
+    proposals of a scene that are described for a query in use, all by default; training sees all. The rest:
+    see `OIMNetwork`. Source of every part: its own file.
     """
 
     def __init__(
@@ -40,8 +41,8 @@ class QEEPSNetwork(OIMNetwork):
         qsse: bool = True,
         qrpn: bool = True,
         qsim: bool = True,
-        qsse_bias: float | None = None,
-        nearness: float | None = None,
+        qsse_bias: float | None = 4.0,
+        pair_proposals: int | None = None,
     ) -> None:
         super().__init__(
             backbone, anchor_sizes=anchor_sizes, aspects=aspects, proposals=proposals, embedding=embedding
@@ -56,7 +57,8 @@ class QEEPSNetwork(OIMNetwork):
             shapes = len(self.proposals.sizes) * len(self.proposals.aspects)
             self.qrpn = QRPN(backbone.taps[backbone.tap].channels, shapes)
         if qsim:
-            self.qsim = QSimNet(embedding, nearness=nearness)
+            self.qsim = QSimNet(embedding)
+        self.pair_proposals = pair_proposals
 
     @property
     def guide(self) -> QEEPSNetwork | None:
@@ -116,7 +118,8 @@ class QEEPSNetwork(OIMNetwork):
         proposed: list[Boxes] = []
 
         def propose() -> Boxes:
-            proposed.append(self.proposals.propose(anchors, ranked, deltas, size))
+            found = self.proposals.propose(anchors, ranked, deltas, size)
+            proposed.append(found if self.training else [own[: self.pair_proposals] for own in found])
             return proposed[-1]
 
         boxes = pick(propose)

@@ -11,16 +11,12 @@ class QSimNet(nn.Module):
     goes from the two embeddings to a similarity with a loss of its own is public).
 
     Unit embeddings lie so near each other that their squared differences are tiny: hence the norm.
-    nearness: every weight of the linear layer starts at minus this, so that the untrained similarity ranks
-    nearly as cosine does; None: the default start of a linear layer.
     """
 
-    def __init__(self, embedding: int, *, nearness: float | None = None) -> None:
+    def __init__(self, embedding: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm1d(embedding)
         self.similarity = nn.Linear(embedding, 1)
-        if nearness is not None:
-            nn.init.constant_(self.similarity.weight, -nearness)
 
     def forward(self, queries: Tensor, embeddings: Tensor) -> Tensor:
         """Two (N, d), row by row -> (N,) logits."""

@@ -14,7 +14,8 @@ class QSSE(nn.Module):
     least 8), to c weights in 0…1 that re-weight the maps of both. Only that it sits between the layers, sees
     both pictures whole and re-weights both is public; concatenation and one set of weights for both are our
     reading of Munjal et al. 2019, fig. 2, after Hu et al. 2018. bias: what the weights start from, as a
-    logit; None: the default start of a linear layer, near one half, as the authors let new layers start.
+    logit, 4 being near one; None: the default start of a linear layer, near one half, as the authors let new
+    layers start.
     """
 
     def __init__(self, channels: int, *, reduction: int = 16, bias: float | None = None) -> None:
