@@ -28,7 +28,7 @@ def check_protocols(rows: Sequence[Row]) -> None:
 
 def similarity_notes(rows: Sequence[Row]) -> list[str]:
     """What must be known where rows search by unlike similarities: they may be compared, as published tables
-    do, but not unnoticed, since one forward per pair of query and scene is another price than one per scene."""
+    do, but not unnoticed: one forward per pair of query and scene has another price than one per scene."""
     named: dict[str, list[str]] = {}
     for row in rows:
         if "mAP" in row.runs[0].metrics:
