@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from psearch.models.backbone import Backbone
+from psearch.models.extent import average, extent
 from psearch.models.oim import OIMNetwork, every_proposal
 from psearch.models.qrpn import QRPN
 from psearch.models.qsim import QSimNet
 from psearch.models.qsse import QSSE
 from psearch.types import EVERYTHING, Boxes, Pick, SearchOutput, Sought
+
+EXTENT = "extent"
 
 State = dict[str, Tensor]
 """What is known of pictures before scene and query meet: tensors whose rows are the pictures."""
@@ -91,7 +94,7 @@ class QEEPSNetwork(OIMNetwork):
         if self.qsse is None:
             return self.backbone(images)
         first = next(iter(taps))
-        return {first: self.backbone.advance(first, images)}
+        return {first: self.backbone.advance(first, images), EXTENT: extent(images)}
 
     def ask(self, images: Tensor, boxes: Tensor) -> State:
         """The same of a query's picture (b, 3, h, w) with its box (b, 4), input pixels: with QSSE the box and
@@ -153,15 +156,16 @@ class QEEPSNetwork(OIMNetwork):
         Without queries the scenes are their own."""
         assert self.qsse is not None
         first, *rest = self.backbone.taps
-        ours, theirs = scene[first], None if query is None else query[first]
+        ours, theirs = scene[first], (scene if query is None else query)[first]
         maps: State = {}
         asked: State = {}
         for tap in (first, *rest):
             if tap != first:
                 ours = self.backbone.advance(tap, ours)
-                theirs = None if theirs is None else self.backbone.advance(tap, theirs)
-            weights = self.qsse[tap](ours, ours if theirs is None else theirs)
+                theirs = ours if query is None else self.backbone.advance(tap, theirs)
+            here = average(ours, scene[EXTENT])
+            weights = self.qsse[tap](here, here if query is None else average(theirs, query[EXTENT]))
             maps[tap] = ours = ours * weights
-            if theirs is not None:
+            if query is not None:
                 asked[tap] = theirs = theirs * weights
         return maps, asked

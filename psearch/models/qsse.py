@@ -26,7 +26,7 @@ class QSSE(nn.Module):
             nn.init.constant_(self.excite.bias, bias)
 
     def forward(self, scene: Tensor, query: Tensor) -> Tensor:
-        """Maps (b, c, h, w) and (b, c, h', w') -> channel weights (b, c, 1, 1)."""
-        contexts = torch.cat([scene.mean(dim=(2, 3)), query.mean(dim=(2, 3))], dim=1)
+        """Global contexts (b, c) and (b, c), see `extent.average` -> channel weights (b, c, 1, 1)."""
+        contexts = torch.cat([scene, query], dim=1)
         weights = self.excite(self.squeeze(contexts).relu()).sigmoid()
         return rearrange(weights, "b c -> b c 1 1")

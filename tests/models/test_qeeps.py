@@ -10,6 +10,7 @@ from psearch.losses.guided import QueryObjectness, similarity
 from psearch.losses.identity import IdentityMemory
 from psearch.losses.proposals import ProposalLoss
 from psearch.losses.regions import RegionSampler
+from psearch.models.extent import average, extent
 from psearch.types import SearchOutput, Sought
 from tests import toys
 
@@ -83,6 +84,17 @@ def test_pictures_of_query_and_scene_may_differ_in_size():
     query = toys.sought(batch)
     query = replace(query, images=query.images[..., :48, :64])
     assert network(batch.images, query=query).similarity.isfinite().all()
+
+
+def test_padding_is_no_part_of_the_global_context():
+    maps = torch.rand(2, 4, 6, 8) + 1
+    images = torch.zeros(2, 3, 12, 16)
+    images[0, :, :6, :12], images[1] = 1.0, 1.0
+    share = extent(images)
+    assert share.tolist() == [[0.5, 0.75], [1.0, 1.0]]
+    torch.testing.assert_close(average(maps, share)[0], maps[0, :, :3, :6].mean(dim=(1, 2)))
+    torch.testing.assert_close(average(maps, share)[1], maps[1].mean(dim=(1, 2)))
+    torch.testing.assert_close(extent(torch.zeros(1, 3, 4, 4)), torch.ones(1, 2))
 
 
 def test_gradients_reach_every_part_and_both_pictures():
