@@ -3,6 +3,7 @@ and its comparison is that of an undisturbed one."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
@@ -49,7 +50,7 @@ def folder(undisturbed: Path, tmp_path: Path) -> Path:
 def die_at(count: int, signum: int) -> None:
     """From now on this process gets a signal when it makes a file final for the `count`-th time: before that
     on even counts, right after it on odd ones."""
-    calls = iter(range(count, -1, -1))
+    calls = itertools.count(count, -1)
 
     def fatal(function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
