@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tests.slurm.workplace import Workplace, measured, weights
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
-TAUGHT = ["distill=identities", "seed=1", "teacher.reid.trainer.epochs=2"]
+TAUGHT = ["distill=identities", "seed=1", "teacher.reid.trainer.epochs=2", "trainer.epochs=25"]
 ON_ONE_NODE = ["hydra.launcher.tasks_per_node=2", "hydra.launcher.gpus_per_node=2"]
 ON_TWO_NODES = ["hydra.launcher.nodes=2"]
 RUN, NAME = "identities-seed1", "oim-tiny-reid-identities"
@@ -36,7 +37,8 @@ def ranks_of(place: Workplace) -> dict[int, int]:
     for process in psutil.process_iter():
         try:
             environment = process.environ()
-            submitit = "submitit.core._submit" in process.cmdline()
+            command = process.cmdline()
+            submitit = command[:1] == [sys.executable] and "submitit.core._submit" in command  # and not srun
         except psutil.Error:
             continue
         if submitit and environment.get("SLURM_CONF") == place.environment["SLURM_CONF"]:
