@@ -46,7 +46,7 @@ class Workplace:
     def python(self, module: str, *arguments: str, fails: bool = False) -> str:
         command = [sys.executable, "-m", f"psearch.{module}", *arguments]
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300
         )
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -76,7 +76,7 @@ class Workplace:
     def wait(self, seconds: float = 240) -> None:
         self.until(lambda: not self.queue(), seconds)
 
-    def until(self, true: Callable[[], Any], seconds: float = 120) -> None:
+    def until(self, true: Callable[[], Any], seconds: float = 240) -> None:
         end = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < end, f"{self.queue()}\n{self.python('status', self.study)}"
