@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from psearch import ranks
 from psearch.boxes import best_of_each, encode
 from psearch.distill.bounded import bounded_regression
 from psearch.distill.schedule import Linear, Scheduled
@@ -63,7 +64,8 @@ class Objectness(Term):
         ours, theirs = (said.gather(1, chosen).float() for said in (student.objectness, teacher.objectness))
         soft = binary_cross_entropy_with_logits(ours, theirs.sigmoid(), reduction="sum")
         bounded = self._bounded(student, teacher, batch, chosen)
-        return ((1 - self.mu(self.epoch)) * soft + self.nu(self.epoch) * bounded) / max(chosen.numel(), 1)
+        count, part = max(chosen.numel(), 1), ranks.part(chosen.numel())
+        return ((1 - self.mu(self.epoch)) * soft + self.nu(self.epoch) * bounded) / count * part
 
     def _bounded(self, student: SearchOutput, teacher: SearchOutput, batch: Batch, chosen: Tensor) -> Tensor:
         """Sum over the chosen anchors (b, M) of all images that are people, matched in one go."""

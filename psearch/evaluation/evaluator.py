@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from psearch import ranks
 from psearch.evaluation.asking import Network
 from psearch.evaluation.describe import describe, redescribe
 from psearch.evaluation.galleries import asked
@@ -97,11 +98,18 @@ class Evaluator:
             device=device,
         )
         perfect = _Found(split, said.people, queries, said.queries, device)
+        return ranks.by_first(lambda: self._judged(perfect, said.found, galleries or {}))
+
+    def _judged(
+        self, perfect: _Found, detections: Sequence[Detections] | None, galleries: Galleries
+    ) -> Evaluation:
+        """The numbers of what a network said."""
+        split = perfect.split
         upper = self._search(perfect, {OWN: split.queries}, self.protocol)[OWN]
         bound = {"gt_mAP": upper.mAP, "gt_top1": upper.top(1)}
-        if said.found is None:
+        if detections is None:
             return self._evaluation(perfect, upper, bound, {})
-        return self._measure(replace(perfect, detections=said.found), galleries or {}, bound)
+        return self._measure(replace(perfect, detections=detections), galleries, bound)
 
     def measure(
         self,
