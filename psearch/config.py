@@ -11,6 +11,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
+from psearch.training.start import with_fingerprint
+
 PARTS = ("student", "compression", "teacher", "distill", "data")
 """The groups that name a variant of the method."""
 
@@ -33,6 +35,8 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     except InterpolationKeyError as error:
         raise ValueError(f"{error.full_key}: {error.msg}") from None
     assert isinstance(config, dict)
+    if "student" in config:
+        config["student"] = with_fingerprint(config["student"])
     if "teacher" in config:
         config["teacher"] = _teachers(config) if taught(config) else {}
     if "study" in config:
@@ -65,7 +69,14 @@ def _teachers(config: dict[Any, Any]) -> dict[str, Any]:
             raise ValueError(f"teacher.checkpoint={given}: of {len(recipes)} teachers; set {keys}")
         [only] = recipes
         recipes[only] = {**recipes[only], "checkpoint": given}
-    return recipes
+    return {name: _started(recipe) for name, recipe in recipes.items()}
+
+
+def _started(recipe: Any) -> Any:
+    """A teacher's recipe that says by its content what its training starts from."""
+    if not (isinstance(recipe, dict) and isinstance(recipe.get("student"), dict)):
+        return recipe
+    return {**recipe, "student": with_fingerprint(recipe["student"])}
 
 
 def taught(config: Any) -> bool:

@@ -106,11 +106,35 @@ class Benchmark:
 
 
 @dataclass(frozen=True, eq=False)
+class Sought:
+    """Who is looked for in each scene of a batch, shown in a whole scene of their own.
+
+    images: (b, 3, h', w') float32, as in `Batch`; h' and w' are their own. sizes, scales: as in `Batch`.
+    boxes: (b, 4) xyxy, input pixels of those images. ids: (b,) identities.
+    """
+
+    images: Tensor
+    sizes: Tensor
+    scales: Tensor
+    boxes: Tensor
+    ids: Tensor
+
+    def to(self, device: torch.device | str) -> Sought:
+        """The same on another device."""
+        return Sought(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+
+    def pin_memory(self) -> Sought:
+        """See `Batch.pin_memory`."""
+        return replace(self, images=self.images.pin_memory())
+
+
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Scenes as a network sees them: resized, flipped, normalised, padded at the right and bottom.
 
     images: (b, 3, h, w) float32. sizes: (b, 2) height and width before padding. scales: (b,) input
     pixels per original pixel. boxes, ids, ignore: per image, input pixels. scenes: indices into the split.
+    query: who is looked for in each scene, for networks that are trained on pairs.
     """
 
     images: Tensor
@@ -120,6 +144,7 @@ class Batch:
     ids: list[Tensor]
     ignore: list[Tensor]
     scenes: list[int]
+    query: Sought | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device; lists are moved element by element."""
@@ -127,6 +152,8 @@ class Batch:
         def move(value: Any) -> Any:
             if isinstance(value, Tensor):
                 return value.to(device, non_blocking=True)
+            if isinstance(value, Sought):
+                return value.to(device)
             if isinstance(value, list) and value and isinstance(value[0], Tensor):
                 return [part.to(device, non_blocking=True) for part in value]
             return value
@@ -135,7 +162,8 @@ class Batch:
 
     def pin_memory(self) -> Batch:
         """What a `DataLoader` calls for faster copies to a GPU."""
-        return replace(self, images=self.images.pin_memory())
+        query = None if self.query is None else self.query.pin_memory()
+        return replace(self, images=self.images.pin_memory(), query=query)
 
 
 class Tap(NamedTuple):
@@ -165,6 +193,10 @@ class SearchOutput:
     boxes: per image (n, 4), what `pick` answered; the rows below follow them, N = sum of n.
     box_logits: (N, 2), background then person; box_deltas: (N, 4) relative to `boxes`;
     embeddings: (N, d), unit length.
+
+    What depends on a query, one per image, and is None without one:
+    query_objectness: (b, a) logits, "the person looked for is here". query_embeddings: (b, d), unit length.
+    similarity: (N,) logits, "the described box shows the person looked for".
     """
 
     features: Mapping[str, Tensor] = field(default_factory=dict)
@@ -176,6 +208,9 @@ class SearchOutput:
     box_logits: Tensor | None = None
     box_deltas: Tensor | None = None
     embeddings: Tensor | None = None
+    query_objectness: Tensor | None = None
+    query_embeddings: Tensor | None = None
+    similarity: Tensor | None = None
 
 
 EVERYTHING = frozenset(part.name for part in fields(SearchOutput))

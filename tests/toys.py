@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from psearch.losses.criterion import SearchCriterion
@@ -10,7 +12,8 @@ from psearch.losses.proposals import ProposalLoss
 from psearch.losses.regions import RegionSampler
 from psearch.models.compact import Compact
 from psearch.models.oim import OIMNetwork
-from psearch.types import UNLABELLED, Batch
+from psearch.models.qeeps import QEEPSNetwork
+from psearch.types import UNLABELLED, Batch, Sought
 
 
 def network(seed: int = 0, *, embedding: int = 16, width: int = 16) -> OIMNetwork:
@@ -23,6 +26,27 @@ def network(seed: int = 0, *, embedding: int = 16, width: int = 16) -> OIMNetwor
         proposals={"before": 60, "after": 12, "nms": 0.6},
         embedding=embedding,
     )
+
+
+def qeeps(seed: int = 0, *, embedding: int = 16, **parts: Any) -> QEEPSNetwork:
+    """The same network, guided by a query; parts: qsse, qrpn, qsim, and what they start from."""
+    torch.manual_seed(seed)
+    return QEEPSNetwork(
+        Compact(widths=[16, 16, 16, 16, 32], strips=2),
+        anchor_sizes=[16, 24],
+        aspects=[2.0],
+        proposals={"before": 60, "after": 12, "nms": 0.6},
+        embedding=embedding,
+        **parts,
+    )
+
+
+def sought(batch: Batch, query: Batch | None = None) -> Sought:
+    """The first person of each scene, looked for in a batch; shown in scenes of `query`, or in its own."""
+    shown = query or batch
+    boxes = torch.stack([boxes[0] for boxes in shown.boxes])
+    ids = torch.stack([ids[0] for ids in shown.ids])
+    return Sought(shown.images, shown.sizes, shown.scales, boxes, ids)
 
 
 def criterion(identities: int = 5, *, embedding: int = 16, queue: int = 8) -> SearchCriterion:

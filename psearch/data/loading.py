@@ -38,10 +38,10 @@ class SceneLoader:
     None keeps its size. The last batch may be smaller unless `drop_last`. `workers` processes decode and
     resize; they do not change what comes out. cache: folder for resized pictures as JPEGs, one folder per
     data fingerprint; pixels then differ by what JPEG loses. pin_memory: for faster copies to a GPU; None:
-    where there is one. With several ranks each gets its share of every batch in training (a last batch with
-    fewer scenes than ranks is left out), else whole batches in turn. `len` is the number of batches of a
-    whole epoch, all ranks together. ValueError for an empty split, or if a picture does not decode or is not
-    of the size its annotation says.
+    where there is one. only: indices of the scenes to bring. With several ranks each gets its share of every
+    batch in training (a last batch with fewer scenes than ranks is left out), else whole batches in turn.
+    `len` is the number of batches of a whole epoch, all ranks together. ValueError for an empty split, or if
+    a picture does not decode or is not of the size its annotation says.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class SceneLoader:
         workers: int = 0,
         pin_memory: bool | None = None,
         cache: str | Path | None = None,
+        only: Sequence[int] | None = None,
     ) -> None:
         if not split.scenes:
             raise ValueError(f"The split '{split.name}' has no scenes to load; check the data set.")
@@ -72,6 +73,7 @@ class SceneLoader:
         kept = None if cache is None else ResizedPictures(Path(cache) / split.name)
         pictures = replace(split, queries=(), gallery=None)  # all that loader workers need
         self._batches = _Batches(pictures, pair(sides), seed, flip if train else 0.0, kept)
+        self._only = range(len(split.scenes)) if only is None else only
         self._epoch, self._start = 0, 0
         if not len(self):
             raise ValueError(
@@ -113,7 +115,7 @@ class SceneLoader:
         return plans[ranks.me().number :: ranks.me().size]
 
     def _order(self, epoch: int) -> list[list[int]]:
-        indices = np.arange(len(self.split.scenes))
+        indices = np.array(self._only)
         if self.train:
             indices = draws("order", self.seed, epoch).permutation(indices)
         open_batches: dict[float, list[int]] = defaultdict(list)

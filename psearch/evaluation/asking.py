@@ -36,7 +36,7 @@ def ask_scenes(
     """
     found: dict[int, Detections] = {}
     described: dict[int, np.ndarray] = {}
-    with _evaluating(network):
+    with evaluating(network):
         for batch in tqdm(loader, desc="evaluate", unit="batch", disable=None):
             moved = batch.to(device)
             wanted = [boxes[i] for i in batch.scenes]
@@ -55,7 +55,7 @@ def ask_scenes(
 
 
 @contextmanager
-def _evaluating(network: Network) -> Iterator[None]:
+def evaluating(network: object) -> Iterator[None]:
     """Puts a module in eval mode, and afterwards back as it was."""
     modules = list(network.modules()) if isinstance(network, nn.Module) else []
     training = [module.training for module in modules]

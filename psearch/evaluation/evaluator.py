@@ -10,15 +10,20 @@ import torch
 
 from psearch import ranks
 from psearch.evaluation.asking import Network
+from psearch.evaluation.conditioned import search_finds
 from psearch.evaluation.describe import describe, redescribe
 from psearch.evaluation.galleries import asked
 from psearch.evaluation.metrics import detection_metrics, per_query, search_counts, search_intervals
+from psearch.evaluation.pairs import Finds, PairSearch
 from psearch.evaluation.protocols import Protocol, named
 from psearch.evaluation.result import SearchResult
 from psearch.evaluation.search import Rerank, gallery_size, search_galleries
 from psearch.types import Batch, Detections, Query, Split
 
 OWN = "own"
+
+EMBEDDING = "embedding"
+"""How the record calls a similarity of embeddings, each made without the other."""
 
 Galleries = Mapping[str, Sequence[Query]]
 
@@ -79,13 +84,20 @@ class Evaluator:
         split: Split,
         *,
         galleries: Galleries | None = None,
+        pairs: PairSearch | None = None,
         device: torch.device | str = "cpu",
     ) -> Evaluation:
         """One pass of the network over the split's scenes, in eval mode, then all metrics.
 
         loader: brings every scene of the split once, unaugmented. galleries: name -> the split's queries, or
-        others, with galleries of their own; see `galleries`.
+        others, with galleries of their own; see `galleries`. pairs: asks about every (query, scene) pair, for
+        a network whose answer depends on the query; detection and `gt_*` are measured without a query then.
+        ValueError for context matching of pairs: it compares all people of two scenes.
         """
+        if pairs is not None and self.rerank is not None:
+            raise ValueError(
+                "context matching needs embeddings made without a query: set evaluation.evaluator.rerank=null"
+            )
         queries = asked(split.queries, galleries or {})
         said = describe(
             network,
@@ -98,10 +110,14 @@ class Evaluator:
             device=device,
         )
         perfect = _Found(split, said.people, queries, said.queries, device)
-        return ranks.by_first(lambda: self._judged(perfect, said.found, galleries or {}))
+        return ranks.by_first(lambda: self._judged(perfect, said.found, galleries or {}, pairs))
 
     def _judged(
-        self, perfect: _Found, detections: Sequence[Detections] | None, galleries: Galleries
+        self,
+        perfect: _Found,
+        detections: Sequence[Detections] | None,
+        galleries: Galleries,
+        pairs: PairSearch | None,
     ) -> Evaluation:
         """The numbers of what a network said."""
         split = perfect.split
@@ -109,7 +125,22 @@ class Evaluator:
         bound = {"gt_mAP": upper.mAP, "gt_top1": upper.top(1)}
         if detections is None:
             return self._evaluation(perfect, upper, bound, {})
-        return self._measure(replace(perfect, detections=detections), galleries, bound)
+        found = replace(perfect, detections=detections)
+        if pairs is not None:
+            wanted = {OWN: split.queries, **galleries}
+            found = replace(found, finds=self._asked(pairs, found, wanted), similarity=pairs.similarity)
+        return self._measure(found, galleries, bound)
+
+    def _asked(self, pairs: PairSearch, found: _Found, galleries: Galleries) -> Finds:
+        return pairs(
+            found.split.scenes,
+            found.queries,
+            galleries,
+            score=self.score,
+            nms=self.nms,
+            limit=self.limit,
+            device=found.device,
+        )
 
     def measure(
         self,
@@ -158,6 +189,15 @@ class Evaluator:
         return self._evaluation(found, main, {**main.metrics(), **detected, **bound}, searches)
 
     def _search(self, found: _Found, galleries: Galleries, protocol: Protocol) -> dict[str, SearchResult]:
+        if found.finds is not None:
+            return search_finds(
+                found.split.scenes,
+                found.finds,
+                found.queries,
+                galleries,
+                protocol=protocol,
+                keep=self.keep,
+            )
         return search_galleries(
             found.split.scenes,
             found.detections,
@@ -192,6 +232,7 @@ class Evaluator:
                 "low": self.low,
                 "nms": self.nms,
                 "limit": self.limit,
+                "similarity": found.similarity,
                 "rerank": None if self.rerank is None else repr(self.rerank),
                 **search_counts(result),
             },
@@ -206,10 +247,15 @@ class Evaluator:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What was found in a split, and the embeddings of those who are looked for: its queries, then others."""
+    """What was found in a split, and the embeddings of those who are looked for: its queries, then others.
+
+    finds: what was found for each of the queries, where that differs.
+    """
 
     split: Split
     detections: Sequence[Detections]
     queries: Sequence[Query]
     embeddings: np.ndarray
     device: torch.device | str
+    finds: Finds | None = None
+    similarity: str = EMBEDDING

@@ -15,12 +15,14 @@ from psearch.evaluation.ranking import Ranked
 @dataclass(frozen=True, eq=False)
 class Ranking:
     """The first k answers of each of Q queries, arrays (Q, k), most similar first; scene -1 where a gallery
-    has fewer. detections: index among the scene's `Detections`. correct: the right answer of its scene."""
+    has fewer. detections: index among the scene's `Detections`. correct: the right answer of its scene.
+    boxes: (Q, k, 4), original pixels."""
 
     scenes: Integers
     detections: Integers
     similarities: np.ndarray
     correct: Flags
+    boxes: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +87,11 @@ def collect(answers: Sequence[Ranked], pool: Pool, keep: int) -> SearchResult:
         similarities[index, : len(ranked.best)] = ranked.similarities
         correct[index, : len(ranked.best)] = ranked.correct
     scene, detection = np.append(pool.scene, -1), np.append(pool.detection, -1)
+    boxes = np.concatenate([pool.boxes.boxes, np.zeros((1, 4), np.float32)])
     return SearchResult(
         AP=np.where(positives > 0, [ranked.AP for ranked in answers], np.nan),
         rank=np.array([ranked.rank for ranked in answers]),
         found=np.array([ranked.found for ranked in answers]),
         positives=positives,
-        ranking=Ranking(scene[best], detection[best], similarities, correct),
+        ranking=Ranking(scene[best], detection[best], similarities, correct, boxes[best]),
     )

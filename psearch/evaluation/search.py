@@ -87,21 +87,21 @@ def search_galleries(
     cameras = np.array([scene.camera for scene in scenes])
     similar = similarities(pool.embeddings, embeddings, share=_share(galleries, len(scenes)), device=device)
     answers: dict[str, dict[int, Ranked]] = {name: {} for name in galleries}
-    for row, name, index in tqdm(_schedule(queries, galleries), desc="search", unit="query", disable=None):
+    for row, name, index in tqdm(schedule(queries, galleries), desc="search", unit="query", disable=None):
         query = galleries[name][index]
-        listed = _listed(query, cameras, protocol)
+        listed = listed_scenes(query, cameras, protocol)
         candidates = np.flatnonzero((listed > 0)[pool.scene])
         values = similar(row, candidates)
         if rerank is not None:
             values = rerank(values, candidates, query, embeddings[row], pool)
-        answers[name][index] = _answer(values, candidates, listed, sightings.get(query.identity), keep)
+        answers[name][index] = answer(values, candidates, listed, sightings.get(query.identity), keep)
     return {
         name: collect([ranked[index] for index in range(len(ranked))], pool, keep)
         for name, ranked in answers.items()
     }
 
 
-def _schedule(
+def schedule(
     queries: Sequence[Query], galleries: Mapping[str, Sequence[Query]]
 ) -> list[tuple[int, str, int]]:
     """All (row of the embedding, name of the gallery, index in it), in the order of rows."""
@@ -119,7 +119,7 @@ def _share(galleries: Mapping[str, Sequence[Query]], scenes: int) -> float:
     return sum(len(query.gallery) for wanted in galleries.values() for query in wanted) / largest / scenes
 
 
-def _listed(query: Query, cameras: Integers, protocol: Protocol) -> Integers:
+def listed_scenes(query: Query, cameras: Integers, protocol: Protocol) -> Integers:
     """(S,) how often each scene counts in the query's gallery."""
     listed = np.bincount(query.gallery, minlength=len(cameras))
     if not protocol.own_scene:
@@ -132,12 +132,13 @@ def _listed(query: Query, cameras: Integers, protocol: Protocol) -> Integers:
 def gallery_size(scenes: Sequence[Scene], queries: Sequence[Query], protocol: Protocol) -> int:
     """Scenes that a query is searched in under a protocol, of the query with the most."""
     cameras = np.array([scene.camera for scene in scenes])
-    return max(int((_listed(query, cameras, protocol) > 0).sum()) for query in queries)
+    return max(int((listed_scenes(query, cameras, protocol) > 0).sum()) for query in queries)
 
 
-def _answer(
+def answer(
     values: np.ndarray, candidates: Integers, listed: Integers, seen: Sightings | None, keep: int
 ) -> Ranked:
+    """One query's candidates ranked; listed: see `listed_scenes`; seen: where its person is, if anywhere."""
     if seen is None:
         nothing = np.zeros(0, np.int64)
         return rank_gallery(values, candidates, nothing, nothing, 0, keep=keep)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from psearch import ranks
 from psearch.boxes import region_targets
+from psearch.losses.guided import Guided
 from psearch.losses.identity import IdentityMemory
 from psearch.losses.proposals import ProposalLoss
 from psearch.losses.regions import RegionSampler, region_losses
@@ -20,8 +21,9 @@ LOSSES = ("rpn_object", "rpn_box", "roi_class", "roi_box", "identity")
 class SearchCriterion(nn.Module):
     """Detection losses of Faster R-CNN plus the OIM loss over the identity memory.
 
-    weights: loss name -> weight; 0 means "watch only". Raises ValueError for a name that is none of LOSSES
-    or a weight below zero.
+    weights: loss name -> weight; 0 means "watch only". guided: name -> further loss, for batches with a
+    query; the identity loss and its memory then see the queries, too. Raises ValueError for a name that is
+    none of LOSSES and not in `guided`, or a weight below zero.
     """
 
     def __init__(
@@ -31,14 +33,15 @@ class SearchCriterion(nn.Module):
         weights: Mapping[str, float],
         anchors: ProposalLoss,
         regions: RegionSampler,
+        guided: Mapping[str, Guided] | None = None,
     ) -> None:
         super().__init__()
+        self.guided = dict(guided or {})
+        names = (*LOSSES, *self.guided)
         for name, weight in weights.items():
-            if name not in LOSSES or weight < 0:
-                raise ValueError(
-                    f"weight {name}={weight}: losses are {', '.join(LOSSES)}, weights at least 0"
-                )
-        self.weights = {name: float(weights.get(name, 1.0)) for name in LOSSES}
+            if name not in names or weight < 0:
+                raise ValueError(f"weight {name}={weight}: losses are {', '.join(names)}, weights at least 0")
+        self.weights = {name: float(weights.get(name, 1.0)) for name in names}
         self.memory, self.anchors, self.regions = memory, anchors, regions
         self._seen: tuple[Tensor, Tensor] | None = None
 
@@ -50,8 +53,12 @@ class SearchCriterion(nn.Module):
         assert output.embeddings is not None
         targets = region_targets(output.boxes, batch, self.regions.foreground)
         embeddings, ids = output.embeddings[targets.person], targets.ids[targets.person]
-        self._seen = (embeddings.detach(), ids)
         losses = self.anchors(output, batch) | region_losses(output, targets)
+        if batch.query is not None and output.query_embeddings is not None:
+            embeddings = torch.cat([embeddings, output.query_embeddings])
+            ids = torch.cat([ids, batch.query.ids])
+            losses |= {name: loss(output, batch, targets) for name, loss in self.guided.items()}
+        self._seen = (embeddings.detach(), ids)
         return losses | {"identity": self.memory(embeddings, ids)}
 
     @torch.no_grad()

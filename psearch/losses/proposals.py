@@ -49,9 +49,13 @@ class ProposalLoss:
             "rpn_box": smooth_l1_loss(offsets, torch.cat(wanted), beta=1 / 9, reduction="sum") / count * part,
         }
 
+    def stands_for(self, found: Match) -> Tensor:
+        """(a,) bool: the anchors that stand for a person."""
+        return (found.overlap >= self.foreground) | self._best(found.target, found.overlap)
+
     def _sides(self, found: Match) -> tuple[Tensor, Tensor]:
         """(a,) bool each: the anchors that are persons, and those that are background."""
-        person = (found.overlap >= self.foreground) | self._best(found.target, found.overlap)
+        person = self.stands_for(found)
         return person, (found.overlap < self.background) & ~found.blurred & ~person
 
     @staticmethod

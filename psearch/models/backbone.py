@@ -19,7 +19,8 @@ class Backbone(nn.Module):
     flattened (small networks need the layout) instead of averaged (the published C4 recipe).
     strips: horizontal strips of the region map that the embedding sees apart: 1 for the whole, as published;
     more keep head, body and legs apart, as in PCB (Sun et al. 2018).
-    align_samples: sampling points per bin side of RoIAlign.
+    align_samples: sampling points per bin side of RoIAlign. stem: what comes before the first
+    stage, where there is such a child.
     """
 
     taps: Mapping[str, Tap]
@@ -36,6 +37,18 @@ class Backbone(nn.Module):
         """Name of the feature map that proposals and regions read."""
         return list(self.taps)[-1]
 
+    def advance(self, tap: str, below: Tensor) -> Tensor:
+        """One stage of the trunk: the map of the tap before, or the images -> the map of `tap`. By default
+        the child of that name, the first one after `stem`."""
+        stem = getattr(self, "stem", None)
+        if stem is not None and tap == next(iter(self.taps)):
+            below = stem(below)
+        maps: Tensor = getattr(self, tap)(below)
+        return maps
+
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Images (b, 3, h, w), normalised -> tap name -> (b, c, h / stride, w / stride)."""
-        raise TypeError(f"{type(self).__name__} does not define a trunk")
+        maps: dict[str, Tensor] = {}
+        for tap in self.taps:
+            maps[tap] = images = self.advance(tap, images)
+        return maps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from psearch.models.backbone import Backbone
@@ -48,8 +48,3 @@ class Compact(Backbone):
         self.region_size = (height, width)
         self.region_channels, self.strips = five, strips
         self.region_map = ((height + 1) // 2, (width + 1) // 2)
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        c2 = self.c2(self.stem(images))
-        c3 = self.c3(c2)
-        return {"c2": c2, "c3": c3, "c4": self.c4(c3)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
 
 from psearch.models.backbone import Backbone
 from psearch.models.imagenet import classifier
@@ -55,8 +55,3 @@ class MobileC4(Backbone):
             for tap, channels, stride in zip(("c2", "c3", "c4"), cut.channels, (4, 8, 16), strict=True)
         }
         self.region_channels = cut.head
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        c2 = self.c2(images)
-        c3 = self.c3(c2)
-        return {"c2": c2, "c3": c3, "c4": self.c4(c3)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -20,6 +21,12 @@ class Network(nn.Module):
     embedding_size: int
     detects: bool = True
     budget: int = 4
+
+    @property
+    def guide(self) -> Any:
+        """What compares a query with a scene, for a network whose answer depends on the query; see
+        `psearch.evaluation.pairs.Guide`. None: embeddings alone are compared."""
+        return None
 
     @property
     def taps(self) -> Mapping[str, Tap]:

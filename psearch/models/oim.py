@@ -71,14 +71,19 @@ class OIMNetwork(Network):
         """Images (b, 3, h, w), normalised -> what the network says; `pick` decides which boxes are described.
         Anchors are scored and proposals suppressed only if `pick` asks for them or `wanted` names them;
         regions and embeddings only if `wanted` names them."""
-        features = self.backbone(images)
+        return self._say(self.backbone(images), images.shape[-2:], pick, wanted)
+
+    def _say(
+        self, features: Mapping[str, Tensor], size: Sequence[int], pick: Pick, wanted: frozenset[str]
+    ) -> SearchOutput:
+        """All that follows the trunk; size: (height, width) of the images."""
         shared = features[self.backbone.tap]
         score = cache(lambda: self.proposals(shared))
         proposed: list[Boxes] = []
 
         def propose() -> Boxes:
             anchors, objectness, deltas = score()
-            height, width = images.shape[-2:]
+            height, width = size
             proposed.append(self.proposals.propose(anchors, objectness, deltas, (height, width)))
             return proposed[-1]
 
@@ -96,12 +101,15 @@ class OIMNetwork(Network):
         """The wanted ones of `box_logits`, `box_deltas` and `embeddings`."""
         if not wanted & {"box_logits", "box_deltas", "embeddings"}:
             return {}
-        size, samples = self.backbone.region_size, self.backbone.align_samples
-        cut = align(shared, boxes, size=size, stride=self.proposals.stride, samples=samples)
-        regions = self.backbone.head(cut)
+        regions = self.backbone.head(self._cut(shared, boxes))
         said: dict[str, Tensor] = {}
         if wanted & {"box_logits", "box_deltas"}:
             said["box_logits"], said["box_deltas"] = self.regions.locate(regions)
         if "embeddings" in wanted:
             said["embeddings"] = self.regions.identify(regions)
         return said
+
+    def _cut(self, shared: Tensor, boxes: Boxes) -> Tensor:
+        """The shared map (b, c, h, w) at boxes -> (N, c, *region_size)."""
+        size, samples = self.backbone.region_size, self.backbone.align_samples
+        return align(shared, boxes, size=size, stride=self.proposals.stride, samples=samples)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models.resnet import ResNet
 
 from psearch.models.backbone import Backbone
@@ -62,8 +62,3 @@ class ResNetC4(Backbone):
             for name, c, stride in zip(("c2", "c3", "c4"), channels, (4, 8, 16), strict=False)
         }
         self.region_channels = channels[3]
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        c2 = self.c2(self.stem(images))
-        c3 = self.c3(c2)
-        return {"c2": c2, "c3": c3, "c4": self.c4(c3)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from psearch.report.estimate import Estimate, estimate
 from psearch.report.gap import Gain, gain
 from psearch.report.measures import COSTS, METRICS
-from psearch.report.protocol import check_protocols
+from psearch.report.protocol import check_protocols, similarity_notes
 from psearch.report.row import Row
 from psearch.report.runs import ROLES, Failure, Run, read_runs
 
@@ -50,7 +50,7 @@ def build_comparison(runs: Sequence[Run], failures: Sequence[Failure] = ()) -> C
     rows = tuple(sorted(_with_differences([_row(group) for group in _groups(kept)]), key=_order))
     check_protocols(rows)
     gains = {row: gain(row, rows) for row in rows if row.taught}
-    return Comparison(rows, gains, tuple(failures), (*notes, *_code_notes(kept)))
+    return Comparison(rows, gains, tuple(failures), (*notes, *similarity_notes(rows), *_code_notes(kept)))
 
 
 def _key(run: Run) -> tuple[object, ...]:

@@ -26,6 +26,23 @@ def check_protocols(rows: Sequence[Row]) -> None:
                     raise ValueError(_refusal(first[key], (row, run)))
 
 
+def similarity_notes(rows: Sequence[Row]) -> list[str]:
+    """What must be known where rows search by unlike similarities: they may be compared, as published tables
+    do, but not unnoticed: one forward per pair of query and scene has another price than one per scene."""
+    named: dict[str, list[str]] = {}
+    for row in rows:
+        if "mAP" in row.runs[0].metrics:
+            kind = row.runs[0].results["protocol"].get("similarity", "embedding")
+            named.setdefault(str(kind), []).append(row.label)
+    if len(named) < 2:
+        return []
+    return [
+        f"{kind} similarity, one forward per pair of query and scene: {'; '.join(labels)}"
+        for kind, labels in named.items()
+        if kind != "embedding"
+    ]
+
+
 def _refusal(one: tuple[Row, Run], other: tuple[Row, Run]) -> str:
     (row_a, run_a), (row_b, run_b) = one, other
     a, b = run_a.results["protocol"], run_b.results["protocol"]

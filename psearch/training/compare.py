@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from psearch.evaluation.evaluator import Evaluator
+from psearch.evaluation.evaluator import EMBEDDING, Evaluator
 from psearch.evaluation.files import DETECTIONS, read_detections
 from psearch.report.comparison import compare
 from psearch.report.searches import RankedSearch
@@ -63,7 +63,10 @@ def _is_study(directory: Path) -> bool:
 
 
 def _searches(member: Student, split: Split) -> list[RankedSearch]:
-    """The ranked galleries of a run, from what it found; none if that file is gone."""
+    """The ranked galleries of a run, from what it found; none if that file is gone, or says nothing of them:
+    it holds what was found without a query."""
+    if member.results["protocol"].get("similarity", EMBEDDING) != EMBEDDING:
+        return []
     try:
         found, queries = read_detections(
             member.directory / DETECTIONS, split.scenes, queries=len(split.queries)
@@ -72,4 +75,4 @@ def _searches(member: Student, split: Split) -> list[RankedSearch]:
         log.warning("no example searches of %s: %s", member.directory.name, error)
         return []
     evaluator: Evaluator = build(member.config["evaluation"]["evaluator"])
-    return ranked_searches(evaluator.measure(split, found, queries).result, split, found)
+    return ranked_searches(evaluator.measure(split, found, queries).result, split)

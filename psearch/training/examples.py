@@ -11,14 +11,14 @@ from PIL import Image
 from psearch.evaluation.result import SearchResult
 from psearch.report.searches import Box, RankedSearch, Result, spaced
 from psearch.tracking.tracker import Frame, Picture
-from psearch.types import Detections, Split
+from psearch.types import Split
 
 EXAMPLES, COLUMNS, ROWS = 6, 3, 2
 WIDTH, HEIGHT = 360, 270
 """Most pixels of one scene in the picture of a search."""
 
 
-def ranked_searches(result: SearchResult, split: Split, found: Sequence[Detections]) -> list[RankedSearch]:
+def ranked_searches(result: SearchResult, split: Split) -> list[RankedSearch]:
     """Search results as the report draws them."""
     ranking = result.ranking
     return [
@@ -27,10 +27,10 @@ def ranked_searches(result: SearchResult, split: Split, found: Sequence[Detectio
             scene=query.scene,
             box=_box(query.box),
             ranked=tuple(
-                Result(int(scene), _box(found[scene].boxes[row]), float(similarity), bool(correct))
-                for scene, row, similarity, correct in zip(
+                Result(int(scene), _box(box), float(similarity), bool(correct))
+                for scene, box, similarity, correct in zip(
                     ranking.scenes[index],
-                    ranking.detections[index],
+                    ranking.boxes[index],
                     ranking.similarities[index],
                     ranking.correct[index],
                     strict=True,

@@ -16,6 +16,7 @@ HOW = {
         {"threads", "workers", "log_every", "log_every_s", "validate_every", "rank_timeout_s"}
     ),
     "data": frozenset({"cache", "workers"}),
+    "start": frozenset({"checkpoint"}),  # its fingerprint decides, not where it lies
 }
 """Node (of a run, or nested in a teacher's recipe) -> keys that say how it works, not what comes out."""
 

@@ -19,7 +19,7 @@ from psearch.types import Benchmark
 
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 PACKAGE = Path(__file__).parents[1]
-TRAINING = ("trainer", "fitting", "descent", "window", "schedules", "search", "reid")
+TRAINING = ("trainer", "fitting", "descent", "window", "schedules", "search", "reid", "qeeps")
 CODE = ("boxes.py", "ranks.py", "models", "losses", "data", *(f"training/{name}.py" for name in TRAINING))
 """The files whose code decides the weights that a recipe ends with."""
 
@@ -35,7 +35,9 @@ def new_task(recipe: Mapping[str, Any], benchmark: Benchmark, *, seed: int) -> t
     count = recipe["student"].get("anchors", {}).get("count", 4)
     facts = Facts.of(benchmark, anchors=count)
     torch.manual_seed(seed)
-    return make_task(recipe, facts), facts
+    task = make_task(recipe, facts)
+    task.begin()
+    return task, facts
 
 
 def restored_task(checkpoint: Mapping[str, Any], path: Path) -> NetworkTask:

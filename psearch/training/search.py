@@ -11,7 +11,9 @@ from torch import Tensor
 from psearch.data.loading import SceneLoader
 from psearch.distill.distillation import Distillation
 from psearch.losses.criterion import SearchCriterion
+from psearch.losses.guided import Guided
 from psearch.losses.identity import IdentityMemory
+from psearch.losses.proposals import ProposalLoss
 from psearch.models.network import Network
 from psearch.training.build import Facts, build
 from psearch.training.task import NetworkTask
@@ -57,13 +59,24 @@ class SearchTask(NetworkTask):
             aspects=anchors["aspects"] or [facts.aspect],
             proposals=compression["proposals"],
         )
+        rules: ProposalLoss = build(compression["anchor_loss"])
         self.criterion = SearchCriterion(
             memory(facts.identities, size=self.network.embedding_size),
             weights=weights,
-            anchors=build(compression["anchor_loss"]),
+            anchors=rules,
             regions=build(compression["regions"]),
+            guided=self.guided(rules),
         )
         self.distillation = None
+
+    def guided(self, anchors: ProposalLoss) -> Mapping[str, Guided]:
+        """Further losses, of networks that look at a query: name -> loss."""
+        return {}
+
+    def look(self, batch: Batch) -> SearchOutput:
+        """What the network says of a training batch."""
+        output: SearchOutput = self.network(batch.images, self.criterion.pick(batch))
+        return output
 
     def learn_from(self, distillation: Distillation) -> None:
         """Add what its teachers' terms ask; the network and its state dict stay what they are."""
@@ -89,8 +102,6 @@ class SearchTask(NetworkTask):
 
     def loader(self, benchmark: Benchmark, *, batch_size: int, seed: int, workers: int) -> SceneLoader:
         """Training batches of whole scenes."""
-        cache = self.loading.get("cache")
-        kept = None if cache is None else Path(cache) / f"resized-{benchmark.train_fingerprint}"
         return SceneLoader(
             benchmark.train,
             sides=benchmark.sides,
@@ -98,8 +109,13 @@ class SearchTask(NetworkTask):
             batch_size=batch_size,
             seed=seed,
             workers=workers,
-            **self.loading | {"cache": kept},
+            **self.loading | {"cache": self.kept(benchmark)},
         )
+
+    def kept(self, benchmark: Benchmark) -> Path | None:
+        """Where resized pictures of this data are kept, if at all."""
+        cache = self.loading.get("cache")
+        return None if cache is None else Path(cache) / f"resized-{benchmark.train_fingerprint}"
 
     def at_epoch(self, epoch: float) -> None:
         """Schedules of distillation terms follow the training."""
@@ -114,12 +130,11 @@ class SearchTask(NetworkTask):
     def agreement(self, batch: Batch) -> dict[str, Tensor]:
         """Every term on a batch, as raw values: how near the student is to its teachers there."""
         assert self.distillation is not None
-        output: SearchOutput = self.network(batch.images, self.criterion.pick(batch))
-        terms: dict[str, Tensor] = self.distillation(output, batch)
+        terms: dict[str, Tensor] = self.distillation(self.look(batch), batch)
         return terms
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        output: SearchOutput = self.network(batch.images, self.criterion.pick(batch))
+        output = self.look(batch)
         losses: dict[str, Tensor] = self.criterion(output, batch)
         return losses | (self.distillation(output, batch) if self.distillation else {})
 

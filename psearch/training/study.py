@@ -107,5 +107,5 @@ def _keep(evaluation: Evaluation, split: Split, directory: Path, tracker: Tracke
     write_detections(
         directory / DETECTIONS, split.scenes, evaluation.detections, evaluation.query_embeddings
     )
-    found = ranked_searches(evaluation.result, split, evaluation.detections)
+    found = ranked_searches(evaluation.result, split)
     tracker.images("searches", example_searches(found, split, directory / "searches"))

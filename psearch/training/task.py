@@ -37,6 +37,10 @@ class NetworkTask(nn.Module):
         """Its own table of identities (n, d), if it has one."""
         return None
 
+    def begin(self) -> None:
+        """Asked of a task whose training starts, not of one that is restored: where its weights come from, if
+        not from chance. ValueError if they cannot be had."""
+
     def forward(self, batch: Any) -> dict[str, Tensor]:
         raise TypeError(f"{type(self).__name__} defines no losses")
 

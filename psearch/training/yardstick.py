@@ -13,6 +13,7 @@ from psearch.data.loading import SceneLoader
 from psearch.evaluation.evaluator import Evaluation, Evaluator
 from psearch.evaluation.files import read_detections
 from psearch.evaluation.galleries import cut, whole
+from psearch.evaluation.pairs import PairSearch
 from psearch.models.network import Network
 from psearch.training.build import build
 from psearch.types import Benchmark, Detections, Query, Split
@@ -49,8 +50,9 @@ class Yardstick:
 
     def network(self, network: Network) -> Evaluation:
         """One pass of the network over the scenes, then everything there is to measure."""
+        pairs = None if network.guide is None else PairSearch(network.guide, self.loader)
         return self.evaluator(
-            network, self.loader(), self.split, galleries=self.galleries, device=self.device
+            network, self.loader(), self.split, galleries=self.galleries, pairs=pairs, device=self.device
         )
 
     def file(self, path: Path) -> Evaluation:
@@ -86,9 +88,10 @@ class Yardstick:
             "searches": evaluation.searches,
         }
 
-    def loader(self) -> SceneLoader:
-        """The split's scenes in order, as a network sees them."""
-        return SceneLoader(self.split, batch_size=8, sides=self.benchmark.sides, workers=self.workers)
+    def loader(self, only: Sequence[int] | None = None) -> SceneLoader:
+        """The split's scenes in order, or only some of them, as a network sees them."""
+        sides = self.benchmark.sides
+        return SceneLoader(self.split, batch_size=8, sides=sides, workers=self.workers, only=only)
 
 
 def split_named(benchmark: Benchmark, name: str) -> Split:

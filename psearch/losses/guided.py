@@ -1,0 +1,71 @@
+"""How wrong a network is about one person who is looked for in each scene (Munjal et al. 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from psearch import ranks
+from psearch.boxes import RegionTargets, match
+from psearch.losses.matching import balanced
+from psearch.losses.proposals import ProposalLoss
+from psearch.types import Batch, SearchOutput
+
+Guided = Callable[[SearchOutput, Batch, RegionTargets], Tensor]
+"""Output, batch and what the described boxes are -> a raw loss; asked only where the batch has a query."""
+
+
+@dataclass(frozen=True)
+class QueryObjectness:
+    """`qrpn_object`: cross-entropy of the second objectness over a sample of anchors, of which only those of
+    the person looked for are positive.
+
+    anchors: sizes of the sample and overlaps, as for the first objectness. others: share of the sample kept
+    for anchors that stand for *other* people (our reading: they are what the second objectness has to tell
+    apart, and among all the background hardly one would be drawn).
+    """
+
+    anchors: ProposalLoss
+    others: float = 0.25
+
+    def __call__(self, output: SearchOutput, batch: Batch, targets: RegionTargets) -> Tensor:
+        assert output.anchors is not None and output.query_objectness is not None and batch.query is not None
+        images = [self._sorted(output.anchors, batch, *each) for each in enumerate(batch.query.ids)]
+        few = round(self.anchors.per_image * self.others)
+        others = balanced([(other, other) for _, other, _ in images], count=few, share=1.0)
+        drawn = balanced(
+            [(person, nothing) for person, _, nothing in images],
+            count=self.anchors.per_image - few,
+            share=self.anchors.positive,
+        )
+        logits, truth = [], []
+        for said, (wrong, _), (right, rest) in zip(output.query_objectness, others, drawn, strict=True):
+            logits.append(said[torch.cat([right, wrong, rest])])
+            truth += [torch.ones_like(right), torch.zeros_like(wrong), torch.zeros_like(rest)]
+        labels = torch.cat(truth).float()
+        total = binary_cross_entropy_with_logits(torch.cat(logits).float(), labels, reduction="sum")
+        return total / max(len(labels), 1) * ranks.part(len(labels))
+
+    def _sorted(self, anchors: Tensor, batch: Batch, image: int, wanted: Tensor) -> tuple[Tensor, ...]:
+        """Masks (a,) of the anchors of the person looked for, of other people, of nobody."""
+        boxes, ids = batch.boxes[image], batch.ids[image]
+        found = match(anchors, boxes, batch.ignore[image])
+        person = self.anchors.stands_for(found)
+        same = person & (ids[found.target] == wanted) if len(ids) else person
+        nothing = (found.overlap < self.anchors.background) & ~found.blurred & ~person
+        return same, person & ~same, nothing
+
+
+def similarity(output: SearchOutput, batch: Batch, targets: RegionTargets) -> Tensor:
+    """Cross-entropy of the similarity over all described boxes, of which those of the person looked for are
+    positive: mean over boxes."""
+    assert output.similarity is not None and batch.query is not None
+    counts = torch.tensor([len(boxes) for boxes in output.boxes], device=targets.ids.device)
+    wanted = batch.query.ids.repeat_interleave(counts)
+    same = targets.person & (targets.ids == wanted)
+    total = binary_cross_entropy_with_logits(output.similarity.float(), same.float(), reduction="sum")
+    return total / max(len(same), 1) * ranks.part(len(same))
