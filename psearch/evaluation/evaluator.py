@@ -12,6 +12,7 @@ from psearch import ranks
 from psearch.evaluation.asking import Network
 from psearch.evaluation.conditioned import search_finds
 from psearch.evaluation.describe import describe, redescribe
+from psearch.evaluation.evaluation import Evaluation
 from psearch.evaluation.galleries import asked
 from psearch.evaluation.metrics import detection_metrics, per_query, search_counts, search_intervals
 from psearch.evaluation.pairs import Finds, PairSearch
@@ -26,27 +27,6 @@ EMBEDDING = "embedding"
 """How the record calls a similarity of embeddings, each made without the other."""
 
 Galleries = Mapping[str, Sequence[Query]]
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Everything measured in one evaluation.
-
-    metrics: flat, 0…1, named as in `results.json`. protocol: decisions and counts that belong beside them;
-    the caller adds what it knows of the data. per_query: lists in protocol order, None where a query was
-    skipped. intervals: 95% bootstrap over queries. searches: name -> mode, gallery size, metrics and counts
-    under another protocol or in another gallery. detections, query_embeddings: what `detections.npz` holds.
-    result: rank lists to draw; all of these are of the ground-truth boxes for a network that does not detect.
-    """
-
-    metrics: dict[str, float]
-    protocol: dict[str, object]
-    per_query: dict[str, list[float | None]]
-    intervals: dict[str, list[float]]
-    searches: dict[str, dict[str, object]]
-    detections: list[Detections]
-    query_embeddings: np.ndarray
-    result: SearchResult
 
 
 class Evaluator:

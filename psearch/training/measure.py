@@ -11,7 +11,7 @@ from torch import Tensor
 
 from psearch import ranks
 from psearch.data.loading import SceneLoader
-from psearch.evaluation.evaluator import Evaluation
+from psearch.evaluation.evaluation import Evaluation
 from psearch.models.cost import cost
 from psearch.models.network import Network
 from psearch.training import record

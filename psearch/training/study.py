@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from psearch import ranks
-from psearch.evaluation.evaluator import Evaluation
+from psearch.evaluation.evaluation import Evaluation
 from psearch.evaluation.files import DETECTIONS, write_detections
 from psearch.tracking.tracker import Tracker
 from psearch.training.build import build
