@@ -16,7 +16,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run compare test test-slow test-slurm bench lint type clean
+.PHONY: help setup run compare test test-slow test-slurm test-browser bench lint type clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,8 @@ compare: $(STAMP) ## Table, plots and report of a study again (STUDY=default)
 	$(BIN)/python -m psearch.compare $(STUDY)
 
 test: lint type ## Lint, types and all fast tests, with coverage
+	@PATH=$$PATH:/usr/sbin command -v slurmctld >/dev/null || \
+	    echo "no SLURM here: its tests (make test-slurm) are skipped; docs/slurm.md names the packages"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not slurm and not browser" \
 	    --benchmark-disable --cov --cov-report=term $(ARGS)
 
@@ -48,6 +50,9 @@ test-slow: $(STAMP) ## The tests that take minutes
 
 test-slurm: $(STAMP) ## The tests on a real SLURM, which they start (skipped where it is not installed)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm $(ARGS)
+
+test-browser: $(STAMP) ## The report in a headless Chromium (skipped where there is none)
+	$(BIN)/python -m pytest -m browser $(ARGS)
 
 bench: $(STAMP) ## The benchmarks, one at a time
 	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-only $(ARGS)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torchvision.ops import box_iou
 
 from psearch.types import UNLABELLED, Batch, Boxes
@@ -63,6 +65,20 @@ def match(boxes: Tensor, targets: Tensor, ignore: Tensor) -> Match:
     overlap, target = real.max(dim=1)
     ignored = overlaps.masked_fill(~ignore, 0.0).amax(dim=1)
     return Match(target, overlap, (ignored > 0.4) & (ignored > overlap))
+
+
+def best_of_each(boxes: Tensor, targets: Boxes, ignore: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """`match` for as many boxes in every image, all images in one go: boxes (b, n, 4), per image targets
+    (m, 4) with `ignore` (m,) bool -> the best target of each (b, n, 4) and its overlap (b, n), 0 where
+    there is none."""
+    real = [own[~skipped] for own, skipped in zip(targets, ignore, strict=True)]
+    padded = pad_sequence([*real, boxes.new_zeros(1, 4)], batch_first=True)[:-1]
+    corner = torch.maximum(boxes[:, :, None, :2], padded[:, None, :, :2])
+    other = torch.minimum(boxes[:, :, None, 2:], padded[:, None, :, 2:])
+    shared = (other - corner).clamp(min=0).prod(dim=-1)
+    areas = [(own[..., 2:] - own[..., :2]).prod(dim=-1) for own in (boxes, padded)]
+    overlap, target = (shared / (areas[0][:, :, None] + areas[1][:, None] - shared)).max(dim=2)
+    return padded.gather(1, target[..., None].expand(-1, -1, 4)), overlap
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,6 +39,7 @@ def start(main: Callable[[], Any], config_name: str) -> None:
         return
     ONE_LINE.set(os.environ.get("HYDRA_FULL_ERROR") != "1")
     try:
+        refuse_ranks(args, config_name)
         check_command(args, config_name)
         with errors_handed_on(), Interruption():
             main()
@@ -62,6 +63,16 @@ def errors_handed_on() -> Iterator[None]:
         del os.environ["HYDRA_FULL_ERROR"]
         if before is not None:
             os.environ["HYDRA_FULL_ERROR"] = before
+
+
+def refuse_ranks(args: Any, config_name: str) -> None:
+    """Only a single training is for several processes at once."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and (args.multirun or config_name != "train"):
+        what = "a sweep (-m)" if args.multirun else f"psearch.{config_name}"
+        raise ValueError(
+            f"torchrun started several processes of {what}: give it a single run of psearch.train; a sweep "
+            "of runs with several ranks each is for hydra/launcher=slurm hydra.launcher.tasks_per_node=…"
+        )
 
 
 def check_command(args: Any, config_name: str) -> None:

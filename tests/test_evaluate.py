@@ -95,6 +95,8 @@ def test_the_program_prints_numbers_with_their_protocol_and_where_they_are(insid
 
 def spoilt(**arrays: np.ndarray) -> Callable[[], list[str]]:
     def write() -> list[str]:
+        if not Path("sure/detections.npz").exists():  # this test may run without its neighbours
+            evaluate(config("checkpoint=one/sure.pt", "output=sure", "save_detections=true"))
         with np.load("sure/detections.npz") as file:
             np.savez("spoilt.npz", **{**file, **{k: v(file[k]) for k, v in arrays.items()}})  # type: ignore
         return ["detections=spoilt.npz", "data=synthetic", *DATA]

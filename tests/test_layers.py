@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "psearch"
 ROOMS = ("data", "models", "losses", "distill", "evaluation", "tracking", "report")
-VOCABULARY = {"psearch.types", "psearch.boxes"}
+VOCABULARY = {"psearch.types", "psearch.boxes", "psearch.ranks"}
 
 
 def imports(source: str, module: str) -> Iterator[str]:

@@ -34,6 +34,8 @@ def make_executor(launcher: Mapping[str, Any], folder: Path, code: Path, name: s
     executor = submitit.AutoExecutor(
         folder, cluster="slurm", slurm_max_num_timeout=launcher["max_num_timeout"], slurm_python=PYTHON
     )
+    if _several_tasks(launcher):
+        given["srun_args"] = ["--kill-on-bad-exit=1"]  # a rank that is gone takes the others along
     more = {"requeue": True, "kill-on-invalid-dep": "yes", **launcher["additional_parameters"]}
     executor.update_parameters(
         name=name,
@@ -59,18 +61,28 @@ def _check(launcher: Mapping[str, Any]) -> None:
         raise ValueError(
             "hydra.launcher.max_num_timeout must be at least 1: a preempted job is a timed-out one"
         )
-    if launcher["nodes"] > 1 or launcher["tasks_per_node"] > 1:
-        raise ValueError("hydra.launcher.nodes and tasks_per_node stay 1: a run is one task on one node")
+    gpus, tasks = launcher["gpus_per_node"], launcher["tasks_per_node"]
+    if gpus and tasks > 1 and gpus != tasks:
+        raise ValueError(
+            f"hydra.launcher: {tasks} tasks_per_node want {tasks} gpus_per_node, not {gpus}: "
+            "a rank has a GPU of its own"
+        )
     for key, value in [*launcher.items(), *launcher["additional_parameters"].items()]:
         if isinstance(value, str) and not value.isprintable():
             raise ValueError(f"hydra.launcher.{key}={value!r}: a line break has no place there")
 
 
+def _several_tasks(launcher: Mapping[str, Any]) -> bool:
+    return bool(launcher["nodes"] * launcher["tasks_per_node"] > 1)
+
+
 def describe(launcher: Mapping[str, Any]) -> str:
     """The machines a job asks for, in a line."""
     where = launcher.get("partition") or "the default"
+    nodes, tasks = launcher["nodes"], launcher["tasks_per_node"]
+    ranks = f"{nodes} nodes of {tasks} ranks, each node " if _several_tasks(launcher) else ""
     return (
-        f"SLURM, {where} partition; each job: {launcher['gpus_per_node'] or 0} GPU, "
+        f"SLURM, {where} partition; each job: {ranks}{launcher['gpus_per_node'] or 0} GPU, "
         f"{launcher['cpus_per_task']} CPUs, {launcher['mem_gb']} GB, {launcher['timeout_min']} minutes, "
         f"requeued up to {launcher['max_num_timeout']} times; "
         f"at most {launcher['array_parallelism']} of an array at once"

@@ -37,6 +37,10 @@ def submit(plan: Plan, launcher: Mapping[str, Any], hydra: Sequence[str] = ()) -
     return entries
 
 
+ONE_TASK = {"nodes": 1, "tasks_per_node": 1}
+"""What a comparison is; runs and teachers are a task per rank."""
+
+
 class _Submission:
     """One study's part of a submission."""
 
@@ -87,6 +91,8 @@ class _Submission:
         if not jobs:
             return []
         launcher = {**self.launcher, "dependency": dependency}
+        if isinstance(work[0], Comparing):
+            launcher |= ONE_TASK | {"gpus_per_node": launcher["gpus_per_node"] and 1}
         executor = make_executor(launcher, self.logs, self.code, self.ledger.study.name)
         try:
             launched = executor.submit_array(work) if len(work) > 1 else [executor.submit(work[0])]

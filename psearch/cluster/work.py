@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,13 @@ from typing import Any
 
 from submitit.helpers import DelayedSubmission
 
+from psearch import ranks
 from psearch.training.interruption import Interrupted
 
 log = logging.getLogger(__name__)
+
+PATIENCE_S = 300.0
+"""How long a rank that has stopped waits for SLURM to end it."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ def _until_done(work: Callable[[], object]) -> None:
     itself; submitit's handler, back in place, then requeues the job and ends it. SIGTERM is no order to
     requeue, as a cancelled job gets it too: saved, the work goes on until SLURM kills the job. A warning that
     comes when the work is done must not kill the process on its way out: Python resets its handlers there.
+    Of several ranks the first one requeues the job, the others wait for that; and ranks that did not stop at
+    the same step cannot go on together.
     """
     while True:
         try:
@@ -69,6 +76,9 @@ def _until_done(work: Callable[[], object]) -> None:
             log.warning("%s", stop)
             if stop.signum != signal.SIGTERM:
                 signal.raise_signal(stop.signum)
+            if ranks.several() and not (stop.saved and stop.signum == signal.SIGTERM):
+                time.sleep(PATIENCE_S)
+                raise
 
 
 def _begin() -> None:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor
 
+from psearch import ranks
 from psearch.data.crops import CropBatch, Crops
 from psearch.data.randomness import draws
 from psearch.data.transforms import normalisation
@@ -25,7 +26,8 @@ class CropLoader:
     contrast and each colour channel multiplied by 1 ± `colour`, and with probability `erase` a random
     rectangle set to the mean colour (random erasing, Zhong et al. 2020). A last batch of one crop is left
     out: batch normalisation has nothing to compare it with. Without `train`: in order, as cut.
-    ValueError for a single crop, and if there are not enough identities for a balanced batch.
+    With several ranks each gets its share of every batch; a last batch of fewer than two crops for each is
+    left out. ValueError for a single crop, and if there are not enough identities for a balanced batch.
     """
 
     def __init__(
@@ -61,7 +63,8 @@ class CropLoader:
 
     def __len__(self) -> int:
         many = len(self.crops.ids)
-        return -(-(many - self.train) // self.batch_size)  # training leaves out a last batch of one
+        least = 2 * ranks.me().size if self.train else 1  # training leaves out a smaller last batch
+        return -(-(many - least + 1) // self.batch_size)
 
     def __iter__(self) -> Iterator[CropBatch]:
         order = self._balanced() if self.per_identity else self._shuffled()
@@ -69,7 +72,9 @@ class CropLoader:
             chosen = order[number]
             pixels = torch.from_numpy(self.crops.images[chosen])
             ids = torch.from_numpy(self.crops.ids[chosen])
-            yield CropBatch(self._images(pixels, number), ids)
+            images = self._images(pixels, number)
+            mine = ranks.share(range(len(ids)))
+            yield CropBatch(images[mine[0] : mine[-1] + 1], ids[mine[0] : mine[-1] + 1])
 
     def _shuffled(self) -> list[np.ndarray]:
         indices = np.arange(len(self.crops.ids))

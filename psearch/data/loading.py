@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from psearch import ranks
 from psearch.data.randomness import draws
 from psearch.data.resized import ResizedPictures
 from psearch.data.transforms import collate, fit, pair, resize
@@ -19,11 +20,13 @@ from psearch.types import Batch, Scene, Split
 
 
 class Plan(NamedTuple):
-    """What one batch is made of: scenes, the size factor they share, and the epoch."""
+    """What one batch is made of: scenes, the size factor they share, the epoch, and the scenes of all ranks,
+    which are padded alike."""
 
-    indices: list[int]
+    indices: Sequence[int]
     factor: float
     epoch: int
+    whole: Sequence[int]
 
 
 class SceneLoader:
@@ -35,9 +38,10 @@ class SceneLoader:
     None keeps its size. The last batch may be smaller unless `drop_last`. `workers` processes decode and
     resize; they do not change what comes out. cache: folder for resized pictures as JPEGs, one folder per
     data fingerprint; pixels then differ by what JPEG loses. pin_memory: for faster copies to a GPU; None:
-    where there is one. only: indices of the scenes to bring. `len` is the number of batches of a whole
-    epoch. ValueError for an empty split, or if a picture does not decode or is not of the size its annotation
-    says.
+    where there is one. only: indices of the scenes to bring. With several ranks each gets its share of every
+    batch in training (a last batch with fewer scenes than ranks is left out), else whole batches in turn.
+    `len` is the number of batches of a whole epoch, all ranks together. ValueError for an empty split, or if
+    a picture does not decode or is not of the size its annotation says.
     """
 
     def __init__(
@@ -104,8 +108,11 @@ class SceneLoader:
 
     def _plans(self) -> list[Plan]:
         factors = draws("multi-scale", self.seed, self._epoch).choice(self.multi_scale, len(self))
-        order = self._order(self._epoch)
-        return [Plan(*each, self._epoch) for each in zip(order, factors.tolist(), strict=True)]
+        order = zip(self._order(self._epoch), factors.tolist(), strict=True)
+        if self.train:
+            return [Plan(ranks.share(batch), factor, self._epoch, batch) for batch, factor in order]
+        plans = [Plan(batch, factor, self._epoch, batch) for batch, factor in order]
+        return plans[ranks.me().number :: ranks.me().size]
 
     def _order(self, epoch: int) -> list[list[int]]:
         indices = np.array(self._only)
@@ -118,7 +125,9 @@ class SceneLoader:
             batch.append(index)
             if len(batch) == self.batch_size:
                 order.append(open_batches.pop(self._groups[index]))
-        return order if self.drop_last else order + list(open_batches.values())
+        least = ranks.me().size if self.train else 1
+        rest = [batch for batch in open_batches.values() if len(batch) >= least]
+        return order if self.drop_last else order + rest
 
 
 class _Batches(Dataset[Batch]):
@@ -142,10 +151,16 @@ class _Batches(Dataset[Batch]):
             self.flip > 0 and draws("flip", self.seed, plan.epoch, index).random() < self.flip
             for index in plan.indices
         ]
-        return collate(pictures, scenes, plan.indices, scales, flips)
+        return collate(pictures, scenes, plan.indices, scales, flips, self._least(plan))
+
+    def _least(self, plan: Plan) -> tuple[int, int]:
+        """Height and width that hold every picture of the whole batch."""
+        whole = [self.split.scenes[index] for index in plan.whole]
+        sizes = [_size(scene, fit(scene.height, scene.width, self.sides, plan.factor)) for scene in whole]
+        return max(height for height, _ in sizes), max(width for _, width in sizes)
 
     def _read(self, index: int, scene: Scene, scale: float) -> np.ndarray:
-        size = max(1, round(scene.height * scale)), max(1, round(scene.width * scale))
+        size = _size(scene, scale)
         if self.cache is None or size == (scene.height, scene.width):
             return resize(self._original(index, scene), *size)
         return self.cache.get(index, size, lambda: resize(self._original(index, scene), *size))
@@ -158,6 +173,10 @@ class _Batches(Dataset[Batch]):
                 f"{scene.width}x{scene.height}: restore the file or correct the annotation."
             )
         return picture
+
+
+def _size(scene: Scene, scale: float) -> tuple[int, int]:
+    return max(1, round(scene.height * scale)), max(1, round(scene.width * scale))
 
 
 def _aspects(scenes: Sequence[Scene]) -> np.ndarray:

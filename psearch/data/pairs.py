@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from psearch import ranks
 from psearch.data.loading import Plan, SceneLoader
 from psearch.data.randomness import draws
 from psearch.types import UNLABELLED, Batch, Scene, Sought, Split
@@ -92,11 +93,12 @@ def _evenly(identities: list[int], total: int, draw: np.random.Generator) -> lis
 
 
 class PairPlan(NamedTuple):
-    """What one batch of pairs is made of."""
+    """What one batch of pairs is made of: this rank's pairs, and those of all ranks; see `Plan`."""
 
-    pairs: list[Pair]
+    pairs: Sequence[Pair]
     factor: float
     epoch: int
+    whole: Sequence[Pair]
 
 
 class PairLoader(SceneLoader):
@@ -137,11 +139,9 @@ class PairLoader(SceneLoader):
     def _plans(self) -> list[PairPlan]:  # type: ignore[override]
         pairs, size = self.sampler.epoch(self._epoch), self.batch_size
         factors = draws("multi-scale", self.seed, self._epoch).choice(self.multi_scale, len(self))
-        starts = range(0, len(pairs), size)
-        return [
-            PairPlan(pairs[start : start + size], factor, self._epoch)
-            for start, factor in zip(starts, factors.tolist(), strict=True)
-        ]
+        batches = [pairs[start : start + size] for start in range(0, len(pairs), size)]
+        each = zip(batches, factors.tolist(), strict=False)  # a last batch too small for all ranks is dropped
+        return [PairPlan(ranks.share(batch), factor, self._epoch, batch) for batch, factor in each]
 
 
 class _PairBatches(Dataset[Batch]):
@@ -151,13 +151,15 @@ class _PairBatches(Dataset[Batch]):
         self.scenes = scenes
 
     def __getitem__(self, plan: PairPlan) -> Batch:
-        shown, searched = (
-            self.scenes[Plan(indices, plan.factor, plan.epoch)]
-            for indices in ([pair.query for pair in plan.pairs], [pair.gallery for pair in plan.pairs])
-        )
+        shown, searched = (self.scenes[_side(plan, name)] for name in ("query", "gallery"))
         ids = torch.tensor([pair.identity for pair in plan.pairs])
         sought = Sought(shown.images, shown.sizes, shown.scales, _boxes(shown, ids), ids)
         return replace(searched, query=sought)
+
+
+def _side(plan: PairPlan, name: str) -> Plan:
+    mine, whole = ([getattr(pair, name) for pair in pairs] for pairs in (plan.pairs, plan.whole))
+    return Plan(mine, plan.factor, plan.epoch, whole)
 
 
 def _boxes(batch: Batch, wanted: Tensor) -> Tensor:

@@ -60,17 +60,19 @@ def collate(
     indices: Sequence[int],
     scales: Sequence[float],
     flips: Sequence[bool],
+    least: tuple[int, int] = (0, 0),
 ) -> Batch:
     """Resized pictures and their scenes as one `Batch`, mirrored where `flips` says so.
 
-    pictures: (h, w, 3) uint8, already resized by `scales`. The images lie in channels_last memory,
-    which convolutions on CPUs and tensor cores prefer and which saves a transposition here.
+    pictures: (h, w, 3) uint8, already resized by `scales`. least: height and width to pad to at least. The
+    images lie in channels_last memory, which convolutions on CPUs and tensor cores prefer and which saves a
+    transposition here.
     """
     targets = [
         _targets(*each) for each in zip(scenes, scales, flips, (p.shape[1] for p in pictures), strict=True)
     ]
     return Batch(
-        images=_stack(pictures, flips),
+        images=_stack(pictures, flips, least),
         sizes=torch.tensor([picture.shape[:2] for picture in pictures]),
         scales=torch.tensor(scales, dtype=torch.float32),
         boxes=[boxes for boxes, _, _ in targets],
@@ -91,11 +93,12 @@ def _targets(scene: Scene, scale: float, flip: bool, width: int) -> tuple[Tensor
     )
 
 
-def _stack(pictures: Sequence[np.ndarray], flips: Sequence[bool]) -> Tensor:
+def _stack(pictures: Sequence[np.ndarray], flips: Sequence[bool], least: tuple[int, int]) -> Tensor:
     """Normalised and zero-padded (b, 3, h, w)."""
     gain, offset = normalisation()
     height, width = (
-        -(-max(picture.shape[side] for picture in pictures) // MULTIPLE) * MULTIPLE for side in (0, 1)
+        -(-max(least[side], *(picture.shape[side] for picture in pictures)) // MULTIPLE) * MULTIPLE
+        for side in (0, 1)
     )
     images = torch.zeros(len(pictures), height, width * 3)
     for image, picture, flip in zip(images, pictures, flips, strict=True):

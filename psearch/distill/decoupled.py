@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from psearch import ranks
 from psearch.boxes import region_targets
 from psearch.distill.divergence import soft_kl
 from psearch.distill.persons import PERSON
@@ -39,7 +40,8 @@ class Decoupled(Term):
     def forward(self, student: SearchOutput, teacher: SearchOutput, batch: Batch) -> Tensor:
         assert student.box_logits is not None and teacher.box_logits is not None
         person = region_targets(student.boxes, batch, PERSON).person
-        return self.divergence(student.box_logits.float(), teacher.box_logits.float(), person.long())
+        mean = self.divergence(student.box_logits.float(), teacher.box_logits.float(), person.long())
+        return mean * ranks.part(len(person))
 
     def divergence(self, ours: Tensor, theirs: Tensor, target: Tensor) -> Tensor:
         """Logits (n, c) of both networks, the true class (n,) -> a scalar, the mean over rows."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from psearch.distill.persons import observe_people
 from psearch.distill.teacher import Published, Teacher
 from psearch.distill.term import Term
 from psearch.types import Batch, SearchOutput
@@ -57,9 +58,7 @@ class Distillation(nn.Module):
         for name, term in self._active():
             teacher = self._teachers[name]
             wanted[teacher] = wanted.get(teacher, frozenset()) | term.needs
-        seen = {
-            teacher: teacher.observe(batch.images, student.boxes, parts) for teacher, parts in wanted.items()
-        }
+        seen = {teacher: _ask(teacher, parts, student, batch) for teacher, parts in wanted.items()}
         return {
             f"distill/{name}": term(student, seen[self._teachers[name]], batch)
             for name, term in self._active()
@@ -70,6 +69,12 @@ class Distillation(nn.Module):
 
     def _active(self) -> list[tuple[str, Term]]:
         return [(name, term) for name, term in self._every() if term.needs]
+
+
+def _ask(teacher: Teacher, parts: frozenset[str], student: SearchOutput, batch: Batch) -> SearchOutput:
+    if parts == {"embeddings"}:
+        return observe_people(teacher, student, batch)
+    return teacher.observe(batch.images, student.boxes, parts)
 
 
 def _choose(name: str, term: Term, teachers: Sequence[Teacher]) -> Teacher:

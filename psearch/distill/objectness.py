@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from psearch.boxes import encode, match
+from psearch import ranks
+from psearch.boxes import best_of_each, encode
 from psearch.distill.bounded import bounded_regression
 from psearch.distill.schedule import Linear, Scheduled
 from psearch.distill.teacher import Published, Teacher
@@ -63,20 +64,20 @@ class Objectness(Term):
         ours, theirs = (said.gather(1, chosen).float() for said in (student.objectness, teacher.objectness))
         soft = binary_cross_entropy_with_logits(ours, theirs.sigmoid(), reduction="sum")
         bounded = self._bounded(student, teacher, batch, chosen)
-        return ((1 - self.mu(self.epoch)) * soft + self.nu(self.epoch) * bounded) / max(chosen.numel(), 1)
+        count, part = max(chosen.numel(), 1), ranks.part(chosen.numel())
+        return ((1 - self.mu(self.epoch)) * soft + self.nu(self.epoch) * bounded) / count * part
 
     def _bounded(self, student: SearchOutput, teacher: SearchOutput, batch: Batch, chosen: Tensor) -> Tensor:
+        """Sum over the chosen anchors (b, M) of all images that are people, matched in one go."""
         assert student.anchors is not None
         assert student.anchor_deltas is not None and teacher.anchor_deltas is not None
-        total = student.anchor_deltas.sum() * 0.0
-        for image, (rows, boxes, ignore) in enumerate(zip(chosen, batch.boxes, batch.ignore, strict=True)):
-            found = match(student.anchors[rows], boxes, ignore)
-            person = found.overlap >= self.foreground
-            rows, true = rows[person], boxes[found.target[person]]
-            ours, theirs = student.anchor_deltas[image, rows], teacher.anchor_deltas[image, rows]
-            truth = encode(true, student.anchors[rows])
-            total = total + bounded_regression(ours, theirs, truth, margin=self.margin).sum()
-        return total
+        anchors = student.anchors[chosen]
+        true, overlap = best_of_each(anchors, batch.boxes, batch.ignore)
+        image, place = (overlap >= self.foreground).nonzero(as_tuple=True)
+        rows = chosen[image, place]
+        ours, theirs = student.anchor_deltas[image, rows], teacher.anchor_deltas[image, rows]
+        truth = encode(true[image, place], anchors[image, place])
+        return bounded_regression(ours, theirs, truth, margin=self.margin).sum()
 
 
 def _same(one: AnchorGrid, other: AnchorGrid) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from psearch.boxes import region_targets
+from psearch.distill.teacher import Teacher
 from psearch.types import UNLABELLED, Batch, SearchOutput
 
 PERSON = 0.5
@@ -30,3 +31,16 @@ def persons(student: SearchOutput, teacher: SearchOutput, batch: Batch, *, label
     targets = region_targets(student.boxes, batch, PERSON)
     rows = targets.person & (targets.ids != UNLABELLED) if labelled else targets.person
     return Persons(student.embeddings[rows].float(), teacher.embeddings[rows].float(), targets.ids[rows])
+
+
+def observe_people(teacher: Teacher, student: SearchOutput, batch: Batch) -> SearchOutput:
+    """The teacher's embeddings at those of the student's boxes that are people, and zeros at the others,
+    where no term looks: a re-identification network is spared the crops of the background, most of all."""
+    person = region_targets(student.boxes, batch, PERSON).person
+    rows = person.split([len(own) for own in student.boxes])
+    boxes = [own[mask] for own, mask in zip(student.boxes, rows, strict=True)]
+    seen = teacher.observe(batch.images, boxes, frozenset({"embeddings"}))
+    assert seen.embeddings is not None
+    embeddings = seen.embeddings.new_zeros(len(person), seen.embeddings.shape[1])
+    embeddings[person] = seen.embeddings
+    return replace(seen, boxes=student.boxes, embeddings=embeddings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from psearch import ranks
 from psearch.distill.divergence import similarities, soft_kl
 from psearch.distill.identities import mean, table_of
 from psearch.distill.persons import persons
@@ -59,4 +60,4 @@ class Prototypes(Term):
         to_teacher = soft_kl(ours, theirs, temperature=self.temperature)
         to_student = soft_kl(theirs, ours, temperature=self.temperature)
         both = {"teacher": to_teacher, "student": to_student, "both": to_teacher + to_student}
-        return both[self.direction]
+        return both[self.direction] * ranks.part(len(people.ids))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
+from psearch import ranks
 from psearch.boxes import encode, region_targets
 from psearch.distill.bounded import bounded_regression
 from psearch.distill.persons import PERSON
@@ -50,9 +51,9 @@ class Regions(Term):
     def forward(self, student: SearchOutput, teacher: SearchOutput, batch: Batch) -> Tensor:
         assert student.box_logits is not None and teacher.box_logits is not None
         soft = self._soft(student.box_logits, teacher.box_logits)
-        count = max(len(student.box_logits), 1)
+        count, part = max(len(student.box_logits), 1), ranks.part(len(student.box_logits))
         bounded = self._bounded(student, teacher, batch)
-        return ((1 - self.mu(self.epoch)) * soft.sum() + self.nu(self.epoch) * bounded.sum()) / count
+        return ((1 - self.mu(self.epoch)) * soft.sum() + self.nu(self.epoch) * bounded.sum()) / count * part
 
     def _soft(self, ours: Tensor, theirs: Tensor) -> Tensor:
         weights = torch.ones_like(ours[:1], dtype=torch.float32)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from psearch import ranks
 from psearch.distill.schedule import Scheduled
 from psearch.distill.teacher import Published, Teacher
 from psearch.distill.term import Term
@@ -15,7 +16,7 @@ from psearch.types import Batch, SearchOutput
 
 class TapTerm(Term):
     """A distance between feature maps (b, c, h, w) of both networks at taps of the same name, summed over
-    taps.
+    taps; a mean over images, so that the ranks' parts add up.
 
     taps: names that both networks publish. A 1x1 convolution of the term's own brings the student's channels
     to the teacher's: always if `always_adapts`, else only where they differ. Raises ValueError on `attach`
@@ -59,7 +60,7 @@ class TapTerm(Term):
             assert ours.shape == theirs.shape, (name, ours.shape, theirs.shape)
             with torch.autocast(ours.device.type, enabled=False):
                 distances.append(self.distance(name, ours.float(), theirs.float(), batch))
-        return torch.stack(distances).sum()
+        return torch.stack(distances).sum() * ranks.part(len(batch.images))
 
     def distance(self, name: str, ours: Tensor, theirs: Tensor, batch: Batch) -> Tensor:
         """A scalar for one tap; maps (b, c, h, w), fp32."""

@@ -17,7 +17,8 @@ class Term(nn.Module):
 
     A term lives beside the student, never inside it; parameters it needs (adapters) are its own. `needs`:
     fields of the teacher's `SearchOutput` that `forward` reads; empty if it does nothing at a step, and then
-    the teacher is not run at all. `requires`: fields the teacher must be trained for, at any moment.
+    the teacher is not run at all. The teacher's `embeddings` are there for boxes that are people (`persons`).
+    `requires`: fields the teacher must be trained for, at any moment.
     weight: multiplies the raw value in the sum, a number or a schedule over epochs; 0 watches only.
     teacher: which of several teachers it reads; None for the only one that provides what it needs.
     """

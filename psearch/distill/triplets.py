@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from psearch import ranks
 from psearch.distill.embeddings import same_length
 from psearch.distill.persons import persons
 from psearch.distill.schedule import Scheduled
@@ -37,4 +38,5 @@ class Triplets(Term):
         apart = torch.linalg.vector_norm(people.student[:, None] - people.teacher[None], dim=2)
         others = apart.masked_fill(people.ids[:, None] == people.ids[None], math.inf)
         nearest = others.amin(dim=1) if len(others) else others.sum(dim=1)
-        return (self.margin + apart.diagonal() - nearest).clamp(min=0).sum() / max(len(apart), 1)
+        costs = (self.margin + apart.diagonal() - nearest).clamp(min=0)
+        return costs.sum() / max(len(apart), 1) * ranks.part(len(apart))

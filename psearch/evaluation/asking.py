@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from psearch import ranks
 from psearch.types import Batch, Boxes, Detections, Pick, Propose, Scene, SearchOutput
 
 Network = Callable[[Tensor, Pick], SearchOutput]
@@ -28,8 +29,9 @@ def ask_scenes(
 ) -> tuple[list[Detections] | None, list[np.ndarray]]:
     """One forward per scene: what `detect` makes of its proposals, and embeddings (n, d) of its boxes (n, 4).
 
-    boxes: per scene, xyxy, original pixels. loader: brings every scene once, unaugmented. Without `detect`
-    no proposals are computed; the first answer is None then, and for a network that does not detect.
+    boxes: per scene, xyxy, original pixels. loader: brings every scene once, unaugmented, or each of several
+    ranks its share: all are told all answers. Without `detect` no proposals are computed; the first answer is
+    None then, and for a network that does not detect.
     ValueError names the scene a network answers with NaN, and a scene the loader leaves out.
     """
     found: dict[int, Detections] = {}
@@ -43,6 +45,8 @@ def ask_scenes(
             described.update(zip(batch.scenes, vectors, strict=True))
             if detect is not None and output.box_logits is not None:
                 found.update(zip(batch.scenes, detect(output, moved), strict=True))
+    described = {index: row for part in ranks.gather(described) for index, row in part.items()}
+    found = {index: each for part in ranks.gather(found) for index, each in part.items()}
     missing = [scene.name for index, scene in enumerate(scenes) if index not in described]
     if missing:
         raise ValueError(f"the loader left out {len(missing)} scenes, first {missing[0]}: it may drop none")

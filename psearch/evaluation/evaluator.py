@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from psearch import ranks
 from psearch.evaluation.asking import Network
 from psearch.evaluation.conditioned import search_finds
 from psearch.evaluation.describe import describe, redescribe
+from psearch.evaluation.evaluation import Evaluation
 from psearch.evaluation.galleries import asked
 from psearch.evaluation.metrics import detection_metrics, per_query, search_counts, search_intervals
 from psearch.evaluation.pairs import Finds, PairSearch
@@ -25,27 +27,6 @@ EMBEDDING = "embedding"
 """How the record calls a similarity of embeddings, each made without the other."""
 
 Galleries = Mapping[str, Sequence[Query]]
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Everything measured in one evaluation.
-
-    metrics: flat, 0…1, named as in `results.json`. protocol: decisions and counts that belong beside them;
-    the caller adds what it knows of the data. per_query: lists in protocol order, None where a query was
-    skipped. intervals: 95% bootstrap over queries. searches: name -> mode, gallery size, metrics and counts
-    under another protocol or in another gallery. detections, query_embeddings: what `detections.npz` holds.
-    result: rank lists to draw; all of these are of the ground-truth boxes for a network that does not detect.
-    """
-
-    metrics: dict[str, float]
-    protocol: dict[str, object]
-    per_query: dict[str, list[float | None]]
-    intervals: dict[str, list[float]]
-    searches: dict[str, dict[str, object]]
-    detections: list[Detections]
-    query_embeddings: np.ndarray
-    result: SearchResult
 
 
 class Evaluator:
@@ -109,18 +90,37 @@ class Evaluator:
             device=device,
         )
         perfect = _Found(split, said.people, queries, said.queries, device)
+        return ranks.by_first(lambda: self._judged(perfect, said.found, galleries or {}, pairs))
+
+    def _judged(
+        self,
+        perfect: _Found,
+        detections: Sequence[Detections] | None,
+        galleries: Galleries,
+        pairs: PairSearch | None,
+    ) -> Evaluation:
+        """The numbers of what a network said."""
+        split = perfect.split
         upper = self._search(perfect, {OWN: split.queries}, self.protocol)[OWN]
         bound = {"gt_mAP": upper.mAP, "gt_top1": upper.top(1)}
-        if said.found is None:
+        if detections is None:
             return self._evaluation(perfect, upper, bound, {})
-        found = replace(perfect, detections=said.found)
+        found = replace(perfect, detections=detections)
         if pairs is not None:
-            wanted = {OWN: split.queries, **(galleries or {})}
-            finds = pairs(
-                split.scenes, queries, wanted, score=self.score, nms=self.nms, limit=self.limit, device=device
-            )
-            found = replace(found, finds=finds, similarity=pairs.similarity)
-        return self._measure(found, galleries or {}, bound)
+            wanted = {OWN: split.queries, **galleries}
+            found = replace(found, finds=self._asked(pairs, found, wanted), similarity=pairs.similarity)
+        return self._measure(found, galleries, bound)
+
+    def _asked(self, pairs: PairSearch, found: _Found, galleries: Galleries) -> Finds:
+        return pairs(
+            found.split.scenes,
+            found.queries,
+            galleries,
+            score=self.score,
+            nms=self.nms,
+            limit=self.limit,
+            device=found.device,
+        )
 
     def measure(
         self,

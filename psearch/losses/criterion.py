@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from psearch import ranks
 from psearch.boxes import region_targets
 from psearch.losses.guided import Guided
 from psearch.losses.identity import IdentityMemory
@@ -62,7 +63,7 @@ class SearchCriterion(nn.Module):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Let the memory learn from the step that was just made."""
+        """Let the memory learn from the step that was just made: on every rank from all ranks' people."""
         if self._seen is not None:
-            self.memory.remember(*self._seen)
+            self.memory.remember(*map(ranks.rows, self._seen))
             self._seen = None

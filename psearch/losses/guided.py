@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from psearch import ranks
 from psearch.boxes import RegionTargets, match
 from psearch.losses.matching import balanced
 from psearch.losses.proposals import ProposalLoss
@@ -33,19 +34,21 @@ class QueryObjectness:
 
     def __call__(self, output: SearchOutput, batch: Batch, targets: RegionTargets) -> Tensor:
         assert output.anchors is not None and output.query_objectness is not None and batch.query is not None
+        images = [self._sorted(output.anchors, batch, *each) for each in enumerate(batch.query.ids)]
+        few = round(self.anchors.per_image * self.others)
+        others = balanced([(other, other) for _, other, _ in images], count=few, share=1.0)
+        drawn = balanced(
+            [(person, nothing) for person, _, nothing in images],
+            count=self.anchors.per_image - few,
+            share=self.anchors.positive,
+        )
         logits, truth = [], []
-        for image, wanted in enumerate(batch.query.ids):
-            person, other, nothing = self._sorted(output.anchors, batch, image, wanted)
-            rules = self.anchors
-            few, _ = balanced(other, other, count=round(rules.per_image * self.others), share=1.0)
-            chosen, rest = balanced(
-                person, nothing, count=rules.per_image - len(few), share=rules.positive
-            )  # fmt: skip
-            logits.append(output.query_objectness[image][torch.cat([chosen, few, rest])])
-            truth += [torch.ones_like(chosen), torch.zeros_like(few), torch.zeros_like(rest)]
+        for said, (wrong, _), (right, rest) in zip(output.query_objectness, others, drawn, strict=True):
+            logits.append(said[torch.cat([right, wrong, rest])])
+            truth += [torch.ones_like(right), torch.zeros_like(wrong), torch.zeros_like(rest)]
         labels = torch.cat(truth).float()
         total = binary_cross_entropy_with_logits(torch.cat(logits).float(), labels, reduction="sum")
-        return total / max(len(labels), 1)
+        return total / max(len(labels), 1) * ranks.part(len(labels))
 
     def _sorted(self, anchors: Tensor, batch: Batch, image: int, wanted: Tensor) -> tuple[Tensor, ...]:
         """Masks (a,) of the anchors of the person looked for, of other people, of nobody."""
@@ -65,4 +68,4 @@ def similarity(output: SearchOutput, batch: Batch, targets: RegionTargets) -> Te
     wanted = batch.query.ids.repeat_interleave(counts)
     same = targets.person & (targets.ids == wanted)
     total = binary_cross_entropy_with_logits(output.similarity.float(), same.float(), reduction="sum")
-    return total / max(len(same), 1)
+    return total / max(len(same), 1) * ranks.part(len(same))

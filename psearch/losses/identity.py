@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
+from psearch import ranks
 from psearch.types import UNLABELLED
 
 
@@ -66,9 +67,10 @@ class IdentityMemory(nn.Module):
     def forward(self, embeddings: Tensor, ids: Tensor) -> Tensor:
         """OIM loss, mean over labelled rows: embeddings (N, d), ids (N,) identity or UNLABELLED."""
         known = ids != UNLABELLED
+        part = ranks.part(int(known.sum()))
         if not known.any():
             return embeddings.sum() * 0.0
-        return cross_entropy(self.logits(embeddings[known]), ids[known])
+        return cross_entropy(self.logits(embeddings[known]), ids[known]) * part
 
     @torch.no_grad()
     def remember(self, embeddings: Tensor, ids: Tensor) -> None:

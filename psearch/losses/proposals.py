@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
+from psearch import ranks
 from psearch.boxes import Match, encode, match
 from psearch.losses.matching import balanced
 from psearch.types import Batch, SearchOutput
@@ -31,29 +32,31 @@ class ProposalLoss:
             output.anchors is not None and output.objectness is not None and output.anchor_deltas is not None
         )
         anchors, logits, labels, deltas, wanted = output.anchors, [], [], [], []
-        everyone = zip(output.objectness, output.anchor_deltas, batch.boxes, batch.ignore, strict=True)
-        for objectness, delta, boxes, ignore in everyone:
-            found = match(anchors, boxes, ignore)
-            person = self.stands_for(found)
-            chosen, rest = balanced(
-                person, (found.overlap < self.background) & ~found.blurred & ~person,
-                count=self.per_image, share=self.positive,
-            )  # fmt: skip
+        everyone = zip(batch.boxes, batch.ignore, strict=True)
+        matches = [match(anchors, boxes, ignore) for boxes, ignore in everyone]
+        drawn = balanced([self._sides(found) for found in matches], count=self.per_image, share=self.positive)
+        said = zip(output.objectness, output.anchor_deltas, batch.boxes, matches, drawn, strict=True)
+        for objectness, delta, boxes, found, (chosen, rest) in said:
             logits.append(objectness[torch.cat([chosen, rest])])
             labels.append(torch.cat([torch.ones_like(chosen), torch.zeros_like(rest)]))
             deltas.append(delta[chosen])
             wanted.append(encode(boxes[found.target[chosen]], anchors[chosen]))
         truth = torch.cat(labels).float()
-        count = max(len(truth), 1)
+        count, part = max(len(truth), 1), ranks.part(len(truth))
         scores, offsets = torch.cat(logits).float(), torch.cat(deltas).float()
         return {
-            "rpn_object": binary_cross_entropy_with_logits(scores, truth, reduction="sum") / count,
-            "rpn_box": smooth_l1_loss(offsets, torch.cat(wanted), beta=1 / 9, reduction="sum") / count,
+            "rpn_object": binary_cross_entropy_with_logits(scores, truth, reduction="sum") / count * part,
+            "rpn_box": smooth_l1_loss(offsets, torch.cat(wanted), beta=1 / 9, reduction="sum") / count * part,
         }
 
     def stands_for(self, found: Match) -> Tensor:
-        """(n,) bool: the anchors that stand for a person."""
+        """(a,) bool: the anchors that stand for a person."""
         return (found.overlap >= self.foreground) | self._best(found.target, found.overlap)
+
+    def _sides(self, found: Match) -> tuple[Tensor, Tensor]:
+        """(a,) bool each: the anchors that are persons, and those that are background."""
+        person = self.stands_for(found)
+        return person, (found.overlap < self.background) & ~found.blurred & ~person
 
     @staticmethod
     def _best(target: Tensor, overlap: Tensor) -> Tensor:

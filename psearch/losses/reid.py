@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
+from psearch import ranks
 from psearch.types import UNLABELLED
 
 
@@ -28,4 +29,5 @@ class ReidCriterion(nn.Module):
         """Embeddings (N, d), unit length, with their identities (N,)."""
         known = ids != UNLABELLED
         logits = embeddings[known].float() @ normalize(self.prototypes, dim=1).T / self.temperature
-        return {"identity": cross_entropy(logits, ids[known], label_smoothing=self.smoothing)}
+        loss = cross_entropy(logits, ids[known], label_smoothing=self.smoothing)
+        return {"identity": loss * ranks.part(len(logits))}

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from psearch import ranks
+
 MakeOptimizer = Callable[[list[dict[str, Any]]], Optimizer]
 MakeSchedule = Callable[..., LRScheduler]
 
@@ -54,7 +56,9 @@ class Descent:
         torch.autograd.backward(self.scaler.scale(loss))
 
     def step(self) -> Tensor:
-        """Apply and forget the gradient; answers its norm before clipping, still on the device."""
+        """Apply and forget the gradient, the mean of all ranks'; answers its norm before clipping, still on
+        the device."""
+        self._average()
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.parameters, math.inf if self.clip is None else self.clip)
         self.scaler.step(self.optimizer)
@@ -62,6 +66,15 @@ class Descent:
         self.schedule.step()
         self.optimizer.zero_grad(set_to_none=True)
         return norm
+
+    def _average(self) -> None:
+        """A parameter that only other ranks used has a zero gradient here; one that nobody used has none."""
+        used = ranks.most([parameter.grad is not None for parameter in self.parameters])
+        gradients = []
+        for parameter in (p for p, somewhere in zip(self.parameters, used, strict=True) if somewhere):
+            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            gradients.append(parameter.grad)
+        ranks.average(gradients)
 
     def state_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name).state_dict() for name in ("optimizer", "schedule", "scaler")}

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from psearch.evaluation.evaluator import Evaluation
+from psearch.evaluation.evaluation import Evaluation
 from psearch.evaluation.files import DETECTIONS, write_detections
 from psearch.training import checkpoint
 from psearch.training.build import build

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from psearch import ranks
 from psearch.distill.distillation import Distillation
 from psearch.distill.teacher import Teacher
 from psearch.tracking.tracker import Tracker
@@ -62,7 +63,7 @@ def fit(
             facts=facts.plain() | {"data": benchmark.train_fingerprint},
         )
         results = {"status": "ok", "training": training} | (evaluate(task, tracker) if evaluate else {})
-        run.finish(results)
+        ranks.by_first(lambda: run.finish(results))
         tracker.summary(summary_of(results))
         tracker.checkpoint(run.directory / LAST)
     return results

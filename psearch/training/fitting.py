@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from psearch import ranks
 from psearch.tracking.progress import Progress
 from psearch.tracking.tracker import Tracker
 from psearch.training import checkpoint
@@ -22,6 +23,7 @@ from psearch.training.identity import differences
 from psearch.training.interruption import Interruption
 from psearch.training.record import code, peak_memory_mb
 from psearch.training.run import Run
+from psearch.training.synchronised import synchronise
 from psearch.training.window import Window
 
 if TYPE_CHECKING:
@@ -62,12 +64,17 @@ class Fitting:
         self.trainer, self.task, self.loader, self.run, self.tracker = trainer, task, loader, run, tracker
         self.seed, self.device, self.validate, self.facts = seed, device, validate, facts
         self.length = len(loader)
+        if ranks.several():
+            self.facts["ranks"] = ranks.me().size
+        if trainer.norm == "sync":
+            synchronise(task, device)
         task.to(device)
         if trainer.channels_last:
             task.to(memory_format=torch.channels_last)
         self.descent = self._make_descent()
         self.code = code()
         self.at = self._restore()
+        ranks.alike([*task.parameters(), *task.buffers()])
         self.window = Window(task.weights, finite_gradients=trainer.autocast != "fp16")
         self.since = time.monotonic() - self.at.seconds
 
@@ -88,7 +95,9 @@ class Fitting:
                     continue
                 with interruption.deferred():
                     self._train_epoch(interruption, progress)
+        ranks.alike(list(self.task.buffers()))
         done = {"epochs": self.at.epoch, "steps": self.steps, "seconds": self.at.seconds}
+        done |= {"ranks": ranks.me().size} if ranks.several() else {}
         return done | {"peak_memory_mb": peak_memory_mb(self.device)}
 
     def _train_epoch(self, interruption: Interruption, progress: Progress) -> None:
@@ -98,7 +107,7 @@ class Fitting:
         for batch in self.loader:
             whole = self._train_batch(batch)
             progress.advance()
-            stop = self.at.step == self.length or (whole and interruption.requested is not None)
+            stop = self.at.step == self.length or (whole and interruption.asked())
             if stop or self.at.step % self.trainer.log_every == 0:
                 progress.show(self._log_losses())
             if stop:
@@ -115,7 +124,7 @@ class Fitting:
             losses = self.task(batch.to(self.device))
         total = self._weigh(losses)
         self.window.add({**losses, "total": total}, batch)
-        if self.device.type == "cpu" and not total.isfinite():
+        if self.device.type == "cpu" and not ranks.mean(total).isfinite():
             self.window.read()  # raises before weights are spoilt; a GPU is not made to wait for that
         many = self.trainer.accumulate
         self.descent.backward(total / min(many, self.length - self.at.step // many * many))
@@ -165,6 +174,7 @@ class Fitting:
     def _validate(self) -> None:
         assert self.validate is not None
         self.task.eval()
+        ranks.alike(list(self.task.buffers()))  # BatchNorm saw other images on every rank
         with torch.no_grad():
             metrics = {name: float(value) for name, value in self.validate().items()}
         monitor = self.trainer.monitor
@@ -185,10 +195,10 @@ class Fitting:
         state = self.descent.state_dict() | asdict(self.at)
         state |= {"config": self.run.config, "facts": self.facts, "code": self.code}
         assert not set(parts) & set(state), "a part of the task has a name the checkpoint needs"
-        checkpoint.save(self.run.directory, parts | state, best=best)
+        ranks.by_first(lambda: checkpoint.save(self.run.directory, parts | state, best=best))
 
     def _restore(self) -> Position:
-        state = checkpoint.resume(self.run.directory)
+        state = ranks.by_first(lambda: checkpoint.resume(self.run.directory))
         if state is None:
             self.tracker.rewind(0)
             return Position()

@@ -12,7 +12,9 @@ ELSEWHERE = frozenset({"logger", "study", "directory", "stage", "device", "hydra
 """Top-level keys that say where and how a run is watched, not what comes out of it."""
 
 HOW = {
-    "trainer": frozenset({"threads", "workers", "log_every", "log_every_s", "validate_every"}),
+    "trainer": frozenset(
+        {"threads", "workers", "log_every", "log_every_s", "validate_every", "rank_timeout_s"}
+    ),
     "data": frozenset({"cache", "workers"}),
     "start": frozenset({"checkpoint"}),  # its fingerprint decides, not where it lies
 }

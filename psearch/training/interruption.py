@@ -9,17 +9,23 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from psearch import ranks
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 """Ctrl-C, what `kill` and a scheduler's time limit send, and the warning SLURM sends before preemption."""
 
 
+SAVED = "everything so far is saved"
+
+
 class Interrupted(KeyboardInterrupt):
-    """A signal asked to stop, which is not a failure. `exit_code` is the one a shell expects."""
+    """A signal asked to stop, which is not a failure. `exit_code` is the one a shell expects; saved: whether
+    all ranks stopped at the same step."""
 
     def __init__(self, signum: int, what: str) -> None:
         name = signal.Signals(signum).name
         super().__init__(f"interrupted by {name}: {what}; the same command goes on from there")
-        self.signum, self.what = signum, what
+        self.signum, self.what, self.saved = signum, what, what == SAVED
         self.exit_code = 128 + signum
 
     def __reduce__(self) -> tuple[type[Interrupted], tuple[int, str]]:
@@ -49,6 +55,13 @@ class Interruption:
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
 
+    def asked(self) -> bool:
+        """Whether to stop here, whichever rank got the signal: all answer alike, and must be asked alike."""
+        [urgency] = ranks.most([SIGNALS.index(self.requested) + 1 if self.requested else 0])
+        if urgency:
+            self.requested = SIGNALS[urgency - 1]
+        return urgency > 0
+
     @contextmanager
     def deferred(self) -> Iterator[None]:
         """A block that watches `requested`, saves and ends when it is set; then raises Interrupted."""
@@ -57,8 +70,9 @@ class Interruption:
             yield
         finally:
             self._deferred = False
-        if self.requested is not None:
-            raise Interrupted(self.requested, "everything so far is saved")
+        if self.asked():
+            assert self.requested is not None
+            raise Interrupted(self.requested, SAVED)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         insisting = signum == signal.SIGINT and self.requested is not None

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from psearch import ranks
 from psearch.data.loading import SceneLoader
-from psearch.evaluation.evaluator import Evaluation
+from psearch.evaluation.evaluation import Evaluation
 from psearch.models.cost import cost
 from psearch.models.network import Network
 from psearch.training import record
@@ -34,7 +36,9 @@ def origin(config: Mapping[str, Any]) -> dict[str, Any]:
 def measure(task: NetworkTask, yardstick: Yardstick) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluate a task's network -> the evaluation, and its part of `results.json`."""
     evaluation = yardstick.network(task.network)
-    spent = network_cost(task.network, yardstick.benchmark, device=yardstick.device)
+    spent = ranks.by_first(
+        lambda: network_cost(task.network, yardstick.benchmark, device=yardstick.device)
+    )
     return evaluation, yardstick.record(evaluation) | {"cost": spent}
 
 
@@ -44,20 +48,33 @@ def agreement(task: NetworkTask, yardstick: Yardstick) -> dict[str, float]:
     has come to its teachers. Empty for a task that nobody teaches."""
     if not task.taught:
         return {}
-    seen = [task.agreement(batch.to(yardstick.device)) for batch in yardstick.loader()]
+    batches = iter(yardstick.loader())
+    with ranks.alone():
+        mine = [_on_cpu(task.agreement(batch.to(yardstick.device))) for batch in batches]
+    seen = [values for part in ranks.gather(mine) for values in part]
     return {name: float(torch.stack([values[name] for values in seen]).mean()) for name in seen[0]}
 
 
+def _on_cpu(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.cpu() for name, value in values.items()}
+
+
 def device_named(name: str) -> torch.device:
-    """`auto` is the first GPU, else the CPU. Raises ValueError for a GPU that is not there."""
+    """`auto` is the first GPU, else the CPU; every rank on a machine has a GPU of its own.
+
+    Raises ValueError for a GPU that is not there.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise ValueError(f"device={name} is no device: choose auto, cpu or cuda") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device={name}, but torch sees no GPU here: choose device=cpu or device=auto")
+    if device.type == "cuda" and ranks.several():
+        device = torch.device("cuda", ranks.me().local % torch.cuda.device_count())
+        torch.cuda.set_device(device)
     return device
 
 

@@ -20,7 +20,7 @@ from psearch.types import Benchmark
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 PACKAGE = Path(__file__).parents[1]
 TRAINING = ("trainer", "fitting", "descent", "window", "schedules", "search", "reid", "qeeps")
-CODE = ("boxes.py", "models", "losses", "data", *(f"training/{name}.py" for name in TRAINING))
+CODE = ("boxes.py", "ranks.py", "models", "losses", "data", *(f"training/{name}.py" for name in TRAINING))
 """The files whose code decides the weights that a recipe ends with."""
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from psearch import ranks
+from psearch.evaluation.evaluation import Evaluation
 from psearch.evaluation.files import DETECTIONS, write_detections
 from psearch.tracking.tracker import Tracker
 from psearch.training.build import build
@@ -16,12 +18,13 @@ from psearch.training.examples import example_searches, ranked_searches
 from psearch.training.fit import fit
 from psearch.training.identity import job_name
 from psearch.training.measure import agreement, device_named, measure, origin, short
+from psearch.training.rendezvous import join
 from psearch.training.run import Run, claim
 from psearch.training.summary import summary
 from psearch.training.task import NetworkTask
 from psearch.training.teachers import TeacherRun, obtain
 from psearch.training.yardstick import Yardstick
-from psearch.types import Benchmark
+from psearch.types import Benchmark, Split
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +37,13 @@ def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
     config: resolved and plain. variant: the choices made in each group. With `stage: teacher` only the
     teachers are made ready. Raises ValueError for what a user can mend.
     """
+    timeout_s = config["trainer"].get("rank_timeout_s", ranks.TIMEOUT_S)
+    join(gpu=config["device"] != "cpu" and torch.cuda.is_available(), timeout_s=timeout_s)
     torch.set_num_threads(config["trainer"].get("threads") or torch.get_num_threads())
     device = device_named(config["device"])
     logger = build(config["logger"])
     wants_teacher = bool(config["distill"]) or config["stage"] == "teacher"
+    ranks.by_first(lambda: build(config["data"]) and None)  # renders or reads what all find ready then
     benchmark: Benchmark = build(config["data"])
     teachers = obtain(config, benchmark, device=device, logger=logger) if wants_teacher else []
     if config["stage"] == "teacher":
@@ -71,12 +77,7 @@ def _train(
 
     def evaluate(task: NetworkTask, tracker: Tracker) -> dict[str, Any]:
         evaluation, measured = measure(task, yardstick)
-        split = yardstick.split
-        write_detections(
-            claimed.directory / DETECTIONS, split.scenes, evaluation.detections, evaluation.query_embeddings
-        )
-        found = ranked_searches(evaluation.result, split)
-        tracker.images("searches", example_searches(found, split, claimed.directory / "searches"))
+        ranks.by_first(lambda: _keep(evaluation, yardstick.split, claimed.directory, tracker))
         known = [
             {"name": run.name, "directory": short(run.directory), "fingerprint": teacher.fingerprint}
             for run, teacher in zip(teachers, loaded, strict=True)
@@ -99,3 +100,12 @@ def _train(
         evaluate=evaluate,
         validate=validate if validation is not None else None,
     )
+
+
+def _keep(evaluation: Evaluation, split: Split, directory: Path, tracker: Tracker) -> None:
+    """What was found, and pictures of some searches."""
+    write_detections(
+        directory / DETECTIONS, split.scenes, evaluation.detections, evaluation.query_embeddings
+    )
+    found = ranked_searches(evaluation.result, split)
+    tracker.images("searches", example_searches(found, split, directory / "searches"))

@@ -13,6 +13,7 @@ import torch
 import yaml
 from torch import nn
 
+from psearch import ranks
 from psearch.distill.teacher import People, Teacher
 from psearch.training import checkpoint
 from psearch.training.fit import fit
@@ -53,7 +54,9 @@ class TeacherRun:
         network, print_ = task.network, weights_print(task.network)
 
         def people() -> People:
-            return people_of(network, benchmark, directory=self.directory, teacher=print_, device=device)
+            return ranks.by_first(
+                lambda: people_of(network, benchmark, directory=self.directory, teacher=print_, device=device)
+            )
 
         same_people = state["facts"].get("data") == benchmark.train_fingerprint
         return Teacher(

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from psearch import ranks
+from psearch.tracking.silent import Silent
 from psearch.tracking.tracker import Tracker
 
 AXES = ("student", "compression", "teacher", "distill")
@@ -30,9 +32,10 @@ def tracker_of(
     job_type: str,
     name: str | None = None,
 ) -> Tracker:
-    """The tracker of one run. Its config is the resolved one with the variant, so that runs can be grouped by
-    the words they were chosen with."""
-    return logger(
+    """The tracker of one run; a silent one for ranks that do not write. Its config is the resolved one with
+    the variant, so that runs can be grouped by the words they were chosen with."""
+    make = logger if ranks.first() else Silent
+    return make(
         directory=directory,
         config={**config, "variant": dict(variant)},
         study=study,

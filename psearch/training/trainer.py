@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 
+from psearch import ranks
 from psearch.tracking.tracker import Tracker
 from psearch.training.contract import Loader, Task, Validate
 from psearch.training.descent import MakeOptimizer, MakeSchedule
 from psearch.training.fitting import HALVES, Fitting
 from psearch.training.run import Run
+from psearch.training.synchronised import NORMS
 
 
 class Trainer:
@@ -23,7 +25,10 @@ class Trainer:
     autocast: None, "bf16" or "fp16". workers: loader processes. threads: of this process's arithmetic, None
     leaves them. log_every: batches between two rows of metrics; log_every_s: seconds between two lines of the
     log. validate_every: epochs, 0 for never; monitor: the metric whose largest value makes `best.pt`.
-    Raises ValueError for numbers below 1 and an unknown autocast.
+    With several ranks: batch_size is that of all together; norm: whether BatchNorm looks at each rank's part
+    by itself ("local") or at the whole batch ("sync", on GPUs only); rank_timeout_s: how long a rank waits
+    for another one before the training fails.
+    Raises ValueError for numbers below 1, an unknown autocast and an unknown norm.
     """
 
     def __init__(
@@ -44,7 +49,11 @@ class Trainer:
         log_every_s: float = 30,
         validate_every: int = 0,
         monitor: str = "mAP",
+        norm: str = "local",
+        rank_timeout_s: float = ranks.TIMEOUT_S,
     ) -> None:
+        if norm not in NORMS:
+            raise ValueError(f"trainer.norm={norm}: choose {' or '.join(NORMS)}")
         if autocast is not None and autocast not in HALVES:
             raise ValueError(f"trainer.autocast={autocast}: choose null, {' or '.join(HALVES)}")
         counts = {
@@ -63,6 +72,7 @@ class Trainer:
         self.workers, self.threads = workers, threads
         self.log_every, self.log_every_s = log_every, log_every_s
         self.validate_every, self.monitor = validate_every, monitor
+        self.norm, self.rank_timeout_s = norm, rank_timeout_s
 
     def fit(
         self,
@@ -83,6 +93,12 @@ class Trainer:
         all attempts), "peak_memory_mb"}. Raises FloatingPointError when a loss or gradient is not finite,
         OSError when a checkpoint cannot be written, `Interrupted` when a signal stopped it, saved.
         """
+        size = ranks.me().size
+        if self.batch_size % size:
+            raise ValueError(
+                f"trainer.batch_size={self.batch_size} is the batch of all {size} ranks together and cannot "
+                f"be shared evenly: choose a multiple of {size}"
+            )
         if self.threads:
             torch.set_num_threads(self.threads)
         fitting = Fitting(

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from psearch import ranks
+
 
 class Window:
     """Collects what the batches since the last row said, without waiting for the device, until `read`.
@@ -35,11 +37,13 @@ class Window:
         self._losses[-1]["grad_norm"] = norm.detach().float()
 
     def read(self) -> dict[str, float]:
-        """The mean of each loss and of `grad_norm`, and `images_per_s`, since the last reading; starts anew.
+        """The mean of each loss and of `grad_norm`, and `images_per_s`, since the last reading, of all ranks;
+        starts anew.
 
         Raises FloatingPointError at the first batch of which a weighted loss or the gradient is not finite.
         """
-        flat = iter(torch.stack([value for batch in self._losses for value in batch.values()]).tolist())
+        said = torch.stack([value for batch in self._losses for value in batch.values()])
+        flat = iter(ranks.mean(said).tolist())
         columns: dict[str, list[float]] = {}
         for batch, scenes in zip(self._losses, self._scenes, strict=True):
             values = {name: next(flat) for name in batch}
@@ -47,13 +51,14 @@ class Window:
             for name, value in values.items():
                 columns.setdefault(name, []).append(value)
         row = {name: sum(column) / len(column) for name, column in columns.items()}
-        row["images_per_s"] = self._images / (time.perf_counter() - self._since)
+        row["images_per_s"] = sum(ranks.gather(self._images)) / (time.perf_counter() - self._since)
         self._clear()
         return row
 
     def _refuse(self, values: Mapping[str, float], scenes: list[int]) -> None:
         bad = {k: v for k, v in values.items() if k in self._must_be_finite and not math.isfinite(v)}
         if bad:
+            scenes = [scene for part in ranks.gather(scenes) for scene in part]
             where = f" on the training scenes {scenes}: look at them" if scenes else ""
             raise FloatingPointError(
                 f"training broke down, {', '.join(f'{k} is {v}' for k, v in bad.items())}{where}; lower "

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from psearch.data.loading import SceneLoader
-from psearch.evaluation.evaluator import Evaluation, Evaluator
+from psearch.evaluation.evaluation import Evaluation
+from psearch.evaluation.evaluator import Evaluator
 from psearch.evaluation.files import read_detections
 from psearch.evaluation.galleries import cut, whole
 from psearch.evaluation.pairs import PairSearch

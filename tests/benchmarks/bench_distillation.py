@@ -21,7 +21,8 @@ from tests import toys
 from tests.study import composed
 
 FACTS = Facts(identities=300, anchor_sizes=(30.0, 38.0, 46.0, 56.0), aspect=2.6)
-SETS = ("none", "identities", "detector", "embeddings", "[detector,identities]", "fgd", "hkd", "dkd", "ddps")
+SETS = ("none", "identities", "detector", "embeddings", "[detector,identities]", "full")
+SETS += ("fgd", "hkd", "dkd", "ddps")
 
 
 def people() -> People:

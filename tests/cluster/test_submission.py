@@ -152,9 +152,21 @@ def test_at_least_one_requeue(cluster: Cluster, plan: Any) -> None:
         submit(*plan(GRID[0], launcher="hydra.launcher.max_num_timeout=0"))
 
 
-def test_a_run_is_one_task(cluster: Cluster, plan: Any) -> None:
-    with pytest.raises(ValueError, match="tasks_per_node stay 1"):
-        submit(*plan(GRID[0], launcher="hydra.launcher.tasks_per_node=2"))
+def test_a_task_per_rank_and_one_for_the_comparison(cluster: Cluster, plan: Any) -> None:
+    made, launcher = plan(GRID[2])
+    submit(made, launcher | {"nodes": 2, "tasks_per_node": 4, "gpus_per_node": 4})
+    *trainings, comparison = cluster.scripts
+    assert len(trainings) == 2
+    for script in trainings:
+        assert "--nodes=2" in script and "--ntasks-per-node=4" in script and "--gpus-per-node=4" in script
+        assert "--kill-on-bad-exit=1" in script
+    assert "--nodes=1" in comparison and "--ntasks-per-node=1" in comparison
+
+
+def test_a_rank_has_a_gpu_of_its_own(cluster: Cluster, plan: Any) -> None:
+    made, launcher = plan(GRID[0])
+    with pytest.raises(ValueError, match="2 tasks_per_node want 2 gpus_per_node, not 1"):
+        submit(made, launcher | {"tasks_per_node": 2})
 
 
 def test_pickled_jobs_and_keys_are_nobody_elses(

@@ -168,3 +168,17 @@ def test_identity_sets_that_differ_are_refused() -> None:
     memory = SimpleNamespace(table=torch.zeros(7, 16))
     with pytest.raises(ValueError, match="saw no box of 2 of 7 identities"):
         Prototypes().prepare(named("toy"), memory)  # type: ignore[arg-type]
+
+
+def test_a_teacher_asked_only_who_sees_only_people() -> None:
+    student, batch, network = toys.network(), toys.batch(), toys.network(seed=9).eval()
+    spot = torch.tensor([[0.0, 0.0, 6.0, 6.0]])
+    output = student(batch.images, lambda propose: [torch.cat([spot, boxes]) for boxes in batch.boxes])
+    asked = []
+    network.register_forward_hook(lambda _, given, said: asked.append(sum(map(len, said.boxes))))
+    for terms in ({"embeddings": Embeddings()}, {"embeddings": Embeddings(), "regions": Regions()}):
+        distillation = Distillation([named("toy", network=network)], terms, student=student)
+        asked.append(distillation(output, batch)["distill/embeddings"].item())
+    people_, alone, everyone, together = asked
+    assert (people_, everyone) == (len(torch.cat(batch.boxes)), len(torch.cat(output.boxes)))
+    assert alone == pytest.approx(together, rel=1e-5) and alone > 0

@@ -1,4 +1,4 @@
-"""A real SLURM of one node with two pretended GPUs, and places to work in."""
+"""A real SLURM, of one node or of two, with two pretended GPUs each, and places to work in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ SCRIPT = Path(__file__).with_name("slurm-cluster")
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "slurmdbd", "mariadbd")
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[dict[str, str]]:
+@contextmanager
+def running(nodes: int) -> Iterator[dict[str, str]]:
     """The environment of a client; skips where SLURM is not installed."""
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     missing = [name for name in NEEDED if shutil.which(name, path=path) is None]
@@ -26,11 +27,24 @@ def cluster() -> Iterator[dict[str, str]]:
         pytest.skip(f"no SLURM here ({', '.join(missing)} missing; Debian's packages: see docs/slurm.md)")
     with tempfile.TemporaryDirectory(prefix="slurm-") as home:
         os.chmod(home, 0o755)  # munge wants a path to its socket that everybody may walk
-        subprocess.run([SCRIPT, "start", home, "2"], check=True)
+        sized = {**os.environ, "SLURM_CLUSTER_NODES": str(nodes)}
+        subprocess.run([SCRIPT, "start", home, "2"], env=sized, check=True)
         try:
             yield {**os.environ, "SLURM_CONF": f"{home}/slurm.conf", "OMP_NUM_THREADS": "1"}
         finally:
             subprocess.run([SCRIPT, "stop", home], check=True)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[dict[str, str]]:
+    with running(1) as environment:
+        yield environment
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[dict[str, str]]:
+    with running(2) as environment:
+        yield environment
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +55,14 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def workplace(cluster: dict[str, str], pictures: Path, tmp_path: Path) -> Iterator[Workplace]:
     place = make_workplace(tmp_path, cluster, pictures)
+    yield place
+    place.clear()
+
+
+@pytest.fixture
+def wide(two_nodes: dict[str, str], pictures: Path, tmp_path: Path) -> Iterator[Workplace]:
+    """A place on the cluster of two nodes."""
+    place = make_workplace(tmp_path, two_nodes, pictures)
     yield place
     place.clear()
 

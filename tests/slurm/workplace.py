@@ -27,6 +27,9 @@ SLURM = shlex.split("""
     hydra/launcher=slurm hydra.launcher.cpus_per_task=1 hydra.launcher.mem_gb=2 hydra.launcher.timeout_min=60
 """)
 
+PATIENCE_S = 900.0
+"""How long something may take on a machine that is busy with other things; nothing is measured by it."""
+
 
 @dataclass(frozen=True)
 class Workplace:
@@ -46,17 +49,19 @@ class Workplace:
     def python(self, module: str, *arguments: str, fails: bool = False) -> str:
         command = [sys.executable, "-m", f"psearch.{module}", *arguments]
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=PATIENCE_S
         )
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def submit(self, *more: str) -> str:
-        data = [f"study={self.study}", f"data.root={self.pictures}", "logger=jsonl"]
+    def submit(self, *more: str, study: str | None = None) -> str:
+        data = [f"study={study or self.study}", f"data.root={self.pictures}", "logger=jsonl"]
         return self.python("train", "-m", *data, *TINY, *SLURM, *more)
 
     def slurm(self, *command: str) -> str:
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE_S
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -73,10 +78,10 @@ class Workplace:
         words = self.slurm("scontrol", "show", "job", self.job(name)).split()
         return max(int(w.removeprefix("Restarts=")) for w in words if w.startswith("Restarts="))
 
-    def wait(self, seconds: float = 240) -> None:
+    def wait(self, seconds: float = PATIENCE_S) -> None:
         self.until(lambda: not self.queue(), seconds)
 
-    def until(self, true: Callable[[], Any], seconds: float = 120) -> None:
+    def until(self, true: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
         end = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < end, f"{self.queue()}\n{self.python('status', self.study)}"
@@ -91,9 +96,25 @@ class Workplace:
         """The process that holds a run directory."""
         return int((self.runs[run] / "run.lock").read_text().split()[1])
 
+    def nodes(self, name: str) -> list[str]:
+        """Those that a job runs on."""
+        words = self.slurm("scontrol", "show", "job", self.job(name)).split()
+        [found] = [word.removeprefix("NodeList=") for word in words if word.startswith("NodeList=")]
+        return self.slurm("scontrol", "show", "hostnames", found).split() if found != "(null)" else []
+
+    def break_down(self, node: str) -> None:
+        self._node("fail", node)
+
+    def repair(self, node: str) -> None:
+        self._node("repair", node)
+
+    def _node(self, what: str, node: str) -> None:
+        home = Path(self.environment["SLURM_CONF"]).parent
+        subprocess.run([Path(__file__).with_name("slurm-cluster"), what, home, node], check=True, timeout=60)
+
     def clear(self) -> None:
         self.slurm("scancel", "--user", getpass.getuser())
-        self.wait(60)
+        self.wait()
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:

@@ -3,10 +3,12 @@ and its comparison is that of an undisturbed one."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +23,9 @@ from psearch.training import checkpoint
 from tests.training.attempts import attempt, begin, end, jobs, outcome, output_of, study
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+
+
+SIGNALS = [signal.SIGTERM, signal.SIGUSR2, signal.SIGKILL]
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +47,19 @@ def folder(undisturbed: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def die_at(count: int) -> None:
-    """From now on this process is killed when it makes a file final for the `count`-th time: before that on
-    even counts, right after it on odd ones."""
-    calls = iter(range(count, -1, -1))
+def die_at(count: int, signum: int) -> None:
+    """From now on this process gets a signal when it makes a file final for the `count`-th time: before that
+    on even counts, right after it on odd ones."""
+    calls = itertools.count(count, -1)
 
     def fatal(function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             last = next(calls) == 0
             if last and count % 2 == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signum)
             answer = function(*args, **kwargs)
-            if last:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if last and count % 2:
+                os.kill(os.getpid(), signum)
             return answer
 
         return wrapped
@@ -63,19 +68,22 @@ def die_at(count: int) -> None:
         setattr(os, name, fatal(getattr(os, name)))
 
 
-def test_killed_at_every_write(todo: tuple[Job, ...], undisturbed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_stopped_at_every_write(
+    todo: tuple[Job, ...], undisturbed: Path, tmp_path: Path, signum: signal.Signals
+) -> None:
     """Of the pictures, the teacher, its table, checkpoints, results, references and the comparison."""
-    count, status = 1, -9
-    while status == -signal.SIGKILL:
-        status = attempt(tmp_path, partial(study, todo), partial(die_at, count))
+    count, status = 1, None
+    while status != 0:
+        status = attempt(tmp_path, partial(study, todo), partial(die_at, count, signum))
+        assert status in (0, -signum, 128 + signum), output_of(tmp_path).read_text()
         assert not [p for p in (tmp_path / "outputs").glob("*/*/results.json") if not p.read_text().strip()]
         count += 3
-    assert status == 0, output_of(tmp_path).read_text()
     assert count > 10 and outcome(tmp_path) == outcome(undisturbed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR2, signal.SIGKILL])
+@pytest.mark.parametrize("signum", SIGNALS)
 def test_signals_at_random_moments(
     todo: tuple[Job, ...], undisturbed: Path, folder: Path, signum: signal.Signals
 ) -> None:
@@ -105,6 +113,60 @@ def test_two_jobs_that_want_the_same_teacher(todo: tuple[Job, ...], undisturbed:
     assert {key: ours[key] for key in theirs if key != "comparison"} == {
         key: value for key, value in theirs.items() if key != "comparison"
     }
+
+
+def killed_in_the_student(todo: tuple[Job, ...], folder: Path) -> Path:
+    """The directory of a student that was killed before its third checkpoint."""
+
+    def first() -> None:
+        save, calls = checkpoint.save, iter(range(100))
+
+        def saving(directory: Path, *args: Any, **kwargs: Any) -> None:
+            if directory.name.startswith("oim") and next(calls) == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            save(directory, *args, **kwargs)
+
+        checkpoint.save = saving
+
+    assert attempt(folder, partial(study, todo), first) == -signal.SIGKILL, output_of(folder).read_text()
+    [directory] = (folder / "outputs/s").glob("oim-*")
+    return directory
+
+
+def test_a_last_checkpoint_that_is_damaged(todo: tuple[Job, ...], undisturbed: Path, folder: Path) -> None:
+    last = killed_in_the_student(todo, folder) / "last.pt"
+    last.write_bytes(last.read_bytes()[:1000])
+    assert attempt(folder, partial(study, todo)) == 0, output_of(folder).read_text()
+    assert "last.pt cannot be read" in (last.parent / "log.txt").read_text()
+    assert outcome(folder) == outcome(undisturbed)
+
+
+def test_locks_of_dead_processes(todo: tuple[Job, ...], undisturbed: Path, folder: Path) -> None:
+    """They are files that nobody holds: what they say and when it was written does not matter."""
+    killed_in_the_student(todo[1:], folder)
+    locks = list((folder / "outputs").rglob("*.lock"))
+    for lock in locks:
+        lock.write_text("process 1 on another machine\n")
+    assert attempt(folder, partial(study, todo)) == 0, output_of(folder).read_text()
+    assert outcome(folder) == outcome(undisturbed)
+
+
+def nobody_listens() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    os.environ |= {"WANDB_BASE_URL": f"http://127.0.0.1:{port}", "WANDB_API_KEY": "0" * 40}
+
+
+def test_a_tracking_server_that_is_not_there(undisturbed: Path, folder: Path) -> None:
+    more = ("logger=wandb", "logger.mode=online", "logger.init_timeout=3", "logger.system_metrics=false")
+    tracked = jobs(*more)
+    assert attempt(folder, partial(study, tracked), nobody_listens) == 0, output_of(folder).read_text()
+    logs = [path.read_text() for path in (folder / "outputs").glob("*/*/log.txt")]
+    assert sum(text.count("wandb cannot go online") for text in logs) == 1
+    fragments = (folder / "outputs/s").glob("oim-*/wandb/offline-run-*")  # the comparison adds one to each
+    assert len({path.name.rsplit("-", 1)[1] for path in fragments}) == 2
+    assert outcome(folder) == outcome(undisturbed)
 
 
 def remove_the_run_directory() -> None:
