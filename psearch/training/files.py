@@ -7,15 +7,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import uuid4
 
 
 def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` fill a new file beside `path`, flush it to the disk, then put it in `path`'s place.
 
-    A failure leaves `path` as it was and no litter. The temporary name is fixed, so what a killed process
-    left behind is overwritten by the next; the caller holds the directory's lock.
+    A failure leaves `path` as it was and no litter. The temporary name is the writer's own: two comparisons
+    of one study may write at once, and the last one's file stays.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{uuid4().hex[:8]}.tmp")
     try:
         with open(temporary, "wb") as file:
             write(file)

@@ -155,6 +155,7 @@ def nobody_listens() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    os.environ.pop("WANDB_SERVICE", None)  # of other tests in this process, whose server a fork cannot use
     os.environ |= {"WANDB_BASE_URL": f"http://127.0.0.1:{port}", "WANDB_API_KEY": "0" * 40}
 
 
