@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from submitit.core.job_environment import JobEnvironment, SignalHandler
+from submitit.core.utils import DelayedSubmission, JobPaths, UncompletedJobError
 
 from psearch.cluster import work
 from psearch.training.interruption import Interrupted
@@ -72,10 +74,49 @@ def test_failures_are_handed_on() -> None:
 
 
 def test_jobs_are_plain_data_that_another_process_can_read(tmp_path: Path) -> None:
-    from submitit.core.utils import DelayedSubmission
-
     job = work.Training({"seed": 1}, {"student": "oim"})
     DelayedSubmission(job).dump(tmp_path / "job.pkl")
     assert job.checkpoint().function == job
     assert b"psearch.cluster.work" in (tmp_path / "job.pkl").read_bytes()
     assert os.path.getsize(tmp_path / "job.pkl") < 2000
+
+
+class Requeued(BaseException):
+    pass
+
+
+class Queue(JobEnvironment):
+    """A cluster's queue that only counts."""
+
+    @property
+    def global_rank(self) -> int:
+        return 0
+
+    def _requeue(self, countdown: int) -> None:
+        raise Requeued
+
+
+def starts(paths: JobPaths, minutes: int) -> int:
+    """How often a job is started that is warned in each of its attempts, 20 at most."""
+    for start in range(1, 21):
+        delayed = DelayedSubmission.load(paths.submitted_pickle)
+        handler = SignalHandler(Queue(), paths, delayed)
+        handler._start_time -= 60 * minutes
+        try:
+            handler.checkpoint_and_try_requeue(signal.SIGUSR2)
+        except Requeued:
+            continue
+        except UncompletedJobError as end:
+            assert "timed-out too many times" in str(end)
+            return start
+    return 20
+
+
+@pytest.mark.parametrize(("minutes", "started"), [(55, 4), (5, 20)])
+def test_time_limits_are_counted_and_preemptions_are_not(tmp_path: Path, minutes: int, started: int) -> None:
+    """Of a job of an hour that may run into its limit three times."""
+    paths = JobPaths(tmp_path, job_id="1")
+    job = DelayedSubmission(work.Training({"seed": 1}, {"student": "oim"}))
+    job.set_timeout(60, max_num_timeout=3)
+    job.dump(paths.submitted_pickle)
+    assert starts(paths, minutes) == started
