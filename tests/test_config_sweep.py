@@ -37,9 +37,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Which teachers lie ready; a teacher that a run needs is called by its seed."""
     ready: set[str] = set()
     teachers = psearch.training.teachers
-    monkeypatch.setattr(
-        teachers, "needed", lambda config: keys(config) if config["distill"] else ()
-    )
+    monkeypatch.setattr(teachers, "needed", lambda config: keys(config) if config["distill"] else ())
     monkeypatch.setattr(teachers, "ready", ready.__contains__)
     return ready
 

@@ -6,16 +6,13 @@ probability of a person; embeddings (N, d); query_embeddings (Q, d) in the proto
 
 from __future__ import annotations
 
-import os
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from psearch.evaluation.arrays import load, save
 from psearch.evaluation.overlap import Integers
 from psearch.types import Detections, Scene
 
@@ -38,15 +35,7 @@ def write_detections(
         "embeddings": np.concatenate([found.embeddings for found in detections]),
         "query_embeddings": query_embeddings,
     }
-    path = Path(path)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            np.savez(file, **arrays)
-        except BaseException:
-            temporary.unlink()
-            raise
-    os.replace(temporary, path)
+    save(Path(path), arrays)
 
 
 def read_detections(
@@ -76,16 +65,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     """The five arrays, names as text and numbers as float32."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file; save_detections=true writes one, or see numpy.savez")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ARRAYS if name in file}
-    except (ValueError, EOFError, OSError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: not a readable .npz of plain arrays ({error})") from error
-    missing = [name for name in ARRAYS if name not in arrays]
-    if missing:
-        raise ValueError(
-            f"{path}: lacks the arrays {', '.join(missing)}; it has {', '.join(arrays) or 'none'}"
-        )
+    arrays = load(path, ARRAYS)
     for name, values in arrays.items():
         if values.dtype.kind not in ("US" if name == "images" else "fiu"):
             raise ValueError(

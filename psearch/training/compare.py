@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from psearch.evaluation.evaluator import EMBEDDING, Evaluator
-from psearch.evaluation.files import DETECTIONS, read_detections
+from psearch.evaluation.rankings import RANKING, read_ranking
 from psearch.report.comparison import compare
 from psearch.report.searches import RankedSearch
 from psearch.report.tables import terminal_table
@@ -63,16 +62,12 @@ def _is_study(directory: Path) -> bool:
 
 
 def _searches(member: Student, split: Split) -> list[RankedSearch]:
-    """The ranked galleries of a run, from what it found; none if that file is gone, or says nothing of them:
-    it holds what was found without a query."""
-    if member.results["protocol"].get("similarity", EMBEDDING) != EMBEDDING:
-        return []
+    """The answers a run gave; none if their file is gone."""
     try:
-        found, queries = read_detections(
-            member.directory / DETECTIONS, split.scenes, queries=len(split.queries)
+        ranking = read_ranking(
+            member.directory / RANKING, scenes=len(split.scenes), queries=len(split.queries)
         )
     except ValueError as error:
         log.warning("no example searches of %s: %s", member.directory.name, error)
         return []
-    evaluator: Evaluator = build(member.config["evaluation"]["evaluator"])
-    return ranked_searches(evaluator.measure(split, found, queries).result, split)
+    return ranked_searches(ranking, split)

@@ -13,6 +13,7 @@ import yaml
 
 from psearch.evaluation.evaluation import Evaluation
 from psearch.evaluation.files import DETECTIONS, write_detections
+from psearch.evaluation.rankings import RANKING, write_ranking
 from psearch.training import checkpoint
 from psearch.training.build import build
 from psearch.training.files import replace_json, replace_text
@@ -44,6 +45,7 @@ def evaluate(config: dict[str, Any]) -> float:
     results = {"status": "ok", "role": "student"} | subject.known(benchmark.name) | measured | origin(whole)
     output = Path(config["output"] or OUTPUTS / _job(subject, whole))
     _write(output, whole, results)
+    write_ranking(output / RANKING, found.result.ranking)
     print(summary(results), f"results: {short(output / 'results.json')}", sep="\n")
     if config["save_detections"]:
         file = output / DETECTIONS

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from psearch.evaluation.result import SearchResult
+from psearch.evaluation.result import Ranking
 from psearch.report.searches import Box, RankedSearch, Result, spaced
 from psearch.tracking.tracker import Frame, Picture
 from psearch.types import Split
@@ -18,9 +18,8 @@ WIDTH, HEIGHT = 360, 270
 """Most pixels of one scene in the picture of a search."""
 
 
-def ranked_searches(result: SearchResult, split: Split) -> list[RankedSearch]:
-    """Search results as the report draws them."""
-    ranking = result.ranking
+def ranked_searches(ranking: Ranking, split: Split) -> list[RankedSearch]:
+    """The answers of a split's queries as the report draws them."""
     return [
         RankedSearch(
             query=index,

@@ -36,9 +36,7 @@ def origin(config: Mapping[str, Any]) -> dict[str, Any]:
 def measure(task: NetworkTask, yardstick: Yardstick) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluate a task's network -> the evaluation, and its part of `results.json`."""
     evaluation = yardstick.network(task.network)
-    spent = ranks.by_first(
-        lambda: network_cost(task.network, yardstick.benchmark, device=yardstick.device)
-    )
+    spent = ranks.by_first(lambda: network_cost(task.network, yardstick.benchmark, device=yardstick.device))
     return evaluation, yardstick.record(evaluation) | {"cost": spent}
 
 

@@ -25,7 +25,6 @@ from psearch.types import Benchmark
 log = logging.getLogger(__name__)
 
 
-
 @dataclass(frozen=True, eq=False)
 class Student:
     """A finished run of a study."""

@@ -12,6 +12,7 @@ import torch
 from psearch import ranks
 from psearch.evaluation.evaluation import Evaluation
 from psearch.evaluation.files import DETECTIONS, write_detections
+from psearch.evaluation.rankings import RANKING, write_ranking
 from psearch.tracking.tracker import Tracker
 from psearch.training.build import build
 from psearch.training.examples import example_searches, ranked_searches
@@ -103,9 +104,8 @@ def _train(
 
 
 def _keep(evaluation: Evaluation, split: Split, directory: Path, tracker: Tracker) -> None:
-    """What was found, and pictures of some searches."""
-    write_detections(
-        directory / DETECTIONS, split.scenes, evaluation.detections, evaluation.query_embeddings
-    )
-    found = ranked_searches(evaluation.result, split)
+    """What was found, what the queries were answered with, and pictures of some searches."""
+    write_detections(directory / DETECTIONS, split.scenes, evaluation.detections, evaluation.query_embeddings)
+    write_ranking(directory / RANKING, evaluation.result.ranking)
+    found = ranked_searches(evaluation.result.ranking, split)
     tracker.images("searches", example_searches(found, split, directory / "searches"))

@@ -36,9 +36,7 @@ def test_cut_keeps_everyone_who_is_wanted_and_then_protocol_order():
     made = [Scene(f"s{i}", 9, 9, np.zeros((1, 4)), np.array([i % 3]), np.zeros(1, bool)) for i in range(7)]
     query = Query(0, np.zeros(4), 0, np.array([5, 4, 3, 2, 6, 1]))
     assert cut(made, [query], 3)[0].gallery.tolist() == [3, 6, 5]
-    with pytest.raises(
-        ValueError, match="cut to 1 scenes: the smallest has 6, .* is in 2 of them"
-    ):
+    with pytest.raises(ValueError, match="cut to 1 scenes: the smallest has 6, .* is in 2 of them"):
         cut(made, [query], 1)
     with pytest.raises(ValueError, match="cut to 8"):
         cut(made, [query], 8)

@@ -110,7 +110,7 @@ def test_it_is_taught_like_any_student(inside, distill):
     assert said["teachers"][0]["name"] == names[distill]
 
 
-def test_its_identity_table_teaches_an_oim_student_and_the_study_compares_both(inside):
+def test_its_identity_table_teaches_an_oim_student_and_the_study_compares_both(inside, caplog):
     """The paper's best setting; OIM taught has the keys of OIM alone."""
     taught = ("teacher=qeeps", "distill=identities", "teacher.qeeps.trainer.epochs=1", "trainer.epochs=1")
     size = ("teacher.qeeps.compression.backbone.widths=[16,16,16,16,16]",)
@@ -124,6 +124,7 @@ def test_its_identity_table_teaches_an_oim_student_and_the_study_compares_both(i
     assert list(teacher.glob("people-*.npz"))
     table = compare_studies([Path("outputs/both")], device="cpu")
     assert "query-conditioned (qsse, qrpn, qsim) similarity, one forward per pair" in table
+    assert "no example searches" not in caplog.text
 
 
 def test_pairs_are_not_grouped_by_aspect(inside):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from psearch.evaluation.rankings import RANKING, read_ranking
 from psearch.training import checkpoint
 from psearch.training.compare import compare_studies
 from psearch.training.identity import job_name
@@ -76,6 +77,16 @@ def test_the_students_table_is_the_teachers_to_the_last_bit(inside):
     table = taught["criterion"]["memory.table"]
     torch.testing.assert_close(table.norm(dim=1), torch.ones(len(table)))
     assert not torch.equal(table, alone["criterion"]["memory.table"])
+
+
+def test_the_answers_kept_are_those_that_were_counted(inside):
+    for place in jobs(inside).values():
+        results = json.loads((place / "results.json").read_text())
+        if results["role"] != "student":
+            continue
+        correct = read_ranking(place / RANKING, scenes=10**6, queries=results["protocol"]["queries"]).correct
+        counted = [ap is not None for ap in results["per_query"]["AP"]]
+        assert correct[counted, 0].mean() == pytest.approx(results["metrics"]["top1"])
 
 
 def test_the_same_command_again_does_nothing(inside):
