@@ -111,9 +111,11 @@ def _compose(config_name: str, hydra: Sequence[str], point: Overrides) -> Job:
     from psearch.training.identity import job_name
     from psearch.training.run import is_finished
     from psearch.training.teachers import needed, ready
+    from psearch.training.teaching import terms_of
 
     cfg, settings = check(config_name, [*hydra, *point])
     config = resolved(cfg)
+    terms_of(config)
     keys, chosen = needed(config), variant(cfg, settings)
     missing = tuple(key for key in keys if not ready(key))
     job = Job(point, config["study"], config=config, variant=chosen)

@@ -172,10 +172,17 @@ def test_the_comparison_is_made_whatever_the_launcher_does(compared: list[Path])
 
 
 @pytest.mark.usefixtures("trained", "compared")
-def test_a_mistake_in_any_point_is_found_before_the_first_is_launched() -> None:
+@pytest.mark.parametrize(
+    ("point", "words"),
+    [
+        (["+trainer.epohcs=1"], "did you mean 'trainer.epochs'"),
+        (["distill=identities", "distill.identities.weight=-1"], "distill.identities: weight=-1: it must be"),
+    ],
+)
+def test_a_mistake_in_any_point_is_found_before_the_first_is_launched(point: list[str], words: str) -> None:
     launch = Launcher()
-    with pytest.raises(ValueError, match="did you mean 'trainer.epochs'"):
-        StudySweep(launch, "train").run([["seed=1"], ["+trainer.epohcs=1"]])
+    with pytest.raises(ValueError, match=words):
+        StudySweep(launch, "train").run([["seed=1"], point])
     assert launch.batches == []
 
 

@@ -91,7 +91,7 @@ class Identities(Term):
             ("aggregate", aggregate, tuple(AGGREGATES)),
         ):
             if value not in known:
-                raise ValueError(f"distill.identities.{name}={value}: choose one of {', '.join(known)}")
+                raise ValueError(f"{name}={value}: choose one of {', '.join(known)}")
         self.aggregate, self.queue, self.source = AGGREGATES[aggregate], queue, source
         self.frozen = update == "frozen"
         self.pull = pull if update == "anchored" else 0.0

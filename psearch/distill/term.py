@@ -28,7 +28,7 @@ class Term(nn.Module):
 
     def __init__(self, *, weight: Scheduled = 1.0, teacher: str | None = None) -> None:
         super().__init__()
-        self._weight = Linear(weight, name="weight of a distillation term (0 watches only)")
+        self._weight = Linear(weight, name="weight")
         self.teacher = teacher
         self.epoch = 0.0
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from psearch import ranks
-from psearch.distill.distillation import Distillation
 from psearch.distill.teacher import Teacher
 from psearch.tracking.tracker import Tracker
 from psearch.training.build import build
@@ -16,6 +15,7 @@ from psearch.training.checkpoint import LAST
 from psearch.training.recipe import new_task
 from psearch.training.run import Run
 from psearch.training.task import NetworkTask
+from psearch.training.teaching import teach
 from psearch.training.tracked import summary_of, tracker_of
 from psearch.training.trainer import Trainer
 from psearch.types import Benchmark
@@ -47,8 +47,7 @@ def fit(
     ) as tracker:
         task, facts = new_task(config, benchmark, seed=config["seed"])
         if teachers:
-            terms = {key: build(node) for key, node in config["distill"].items()}
-            task.learn_from(Distillation(teachers, terms, student=task.network))
+            teach(task, teachers, config)
         loader = task.loader(
             benchmark, batch_size=trainer.batch_size, seed=config["seed"], workers=trainer.workers
         )

@@ -17,11 +17,24 @@ from psearch.training.build import Facts, build
 from psearch.training.task import NetworkTask
 from psearch.types import Benchmark
 
+RECIPE = ("student", "compression", "trainer", "seed")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 PACKAGE = Path(__file__).parents[1]
 TRAINING = ("trainer", "fitting", "descent", "window", "schedules", "search", "reid", "qeeps")
 CODE = ("boxes.py", "ranks.py", "models", "losses", "data", *(f"training/{name}.py" for name in TRAINING))
 """The files whose code decides the weights that a recipe ends with."""
+
+
+def recipes(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Name -> node of each teacher that a run names. Raises ValueError for a node that is no recipe."""
+    for name, node in config["teacher"].items():
+        missing = set(RECIPE) - set(node if isinstance(node, Mapping) else ())
+        if missing:
+            raise ValueError(
+                f"teacher.{name} is no recipe, it has no {', '.join(sorted(missing))}: a file of "
+                f"conf/teacher opens with '# @package teacher.<its name>' and has {', '.join(RECIPE)}"
+            )
+    return dict(config["teacher"])
 
 
 def make_task(recipe: Mapping[str, Any], facts: Facts) -> NetworkTask:

@@ -24,6 +24,7 @@ from psearch.training.run import Run, claim
 from psearch.training.summary import summary
 from psearch.training.task import NetworkTask
 from psearch.training.teachers import TeacherRun, obtain
+from psearch.training.teaching import rehearse
 from psearch.training.yardstick import Yardstick
 from psearch.types import Benchmark, Split
 
@@ -46,6 +47,8 @@ def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
     wants_teacher = bool(config["distill"]) or config["stage"] == "teacher"
     ranks.by_first(lambda: build(config["data"]) and None)  # renders or reads what all find ready then
     benchmark: Benchmark = build(config["data"])
+    if config["distill"] and config["teacher"] and config["stage"] != "teacher":
+        rehearse(config, benchmark)
     teachers = obtain(config, benchmark, device=device, logger=logger) if wants_teacher else []
     if config["stage"] == "teacher":
         return None

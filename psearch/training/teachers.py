@@ -19,7 +19,7 @@ from psearch.training import checkpoint
 from psearch.training.fit import fit
 from psearch.training.identity import config_hash, deciding
 from psearch.training.people import people_of
-from psearch.training.recipe import address, restored_task
+from psearch.training.recipe import RECIPE, address, recipes, restored_task
 from psearch.training.run import claim
 from psearch.training.task import NetworkTask
 from psearch.types import Benchmark
@@ -27,7 +27,6 @@ from psearch.types import Benchmark
 log = logging.getLogger(__name__)
 
 HOME = Path("outputs/teachers")
-RECIPE = ("student", "compression", "trainer", "seed")
 SEARCHES = frozenset({"gallery_size", "queries", "subset"})
 """Keys of a data set that decide what is searched in it, not what is trained on."""
 
@@ -67,18 +66,6 @@ class TeacherRun:
             prototypes=task.prototypes if same_people else None,
             people=people,
         )
-
-
-def recipes(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Name -> node of each teacher that a run names. Raises ValueError for a node that is no recipe."""
-    for name, node in config["teacher"].items():
-        missing = set(RECIPE) - set(node if isinstance(node, Mapping) else ())
-        if missing:
-            raise ValueError(
-                f"teacher.{name} is no recipe, it has no {', '.join(sorted(missing))}: a file of "
-                f"conf/teacher opens with '# @package teacher.<its name>' and has {', '.join(RECIPE)}"
-            )
-    return dict(config["teacher"])
 
 
 def recipe_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -203,3 +203,29 @@ def test_teacher_checkpoint_is_short_for_that_of_the_only_teacher():
     assert config["teacher"]["reid"]["checkpoint"] == "mine.pt" and set(config["teacher"]) == {"reid"}
     with pytest.raises(ValueError, match="teacher.detector.checkpoint or teacher.reid.checkpoint"):
         composed("teacher=[detector,reid]", "distill=identities", "teacher.checkpoint=mine.pt")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (("teacher=detector", "distill=full"), "identities needs embeddings from the teacher, but detector"),
+        (("teacher=reid", "distill=features"), "features needs features from the teacher, but reid gives"),
+        (("teacher=reid", "distill=identities", "distill.identities.weight=-1"), "identities: weight=-1"),
+        (("teacher=oim", "distill=features", "distill.features.taps=[c9]"), "the student has no tap 'c9'"),
+        (("teacher=reid", "distill=embeddings", "student.network.embedding=64"), "64 numbers, .* 256"),
+        (
+            ("teacher=oim", "distill=identities", "teacher.oim.student.network.embedding=64"),
+            r"table is \(6, 64\), the student's is \(6, 256\)",
+        ),
+        (
+            ("teacher=oim", "distill=objectness", "teacher.oim.student.anchors.aspects=[1.0]"),
+            "the student's anchors are .*, the teacher's are .*aspects 1;",
+        ),
+        (("student=reid", "compression=crops", "teacher=oim", "distill=identities"), "choose distill=none"),
+    ],
+)
+def test_what_does_not_go_together_is_found_out_before_a_teacher_is_trained(inside, overrides, words):
+    before = set(Path("outputs/teachers").iterdir())
+    with pytest.raises(ValueError, match=words):
+        run(*composed("study=mispaired", *overrides))
+    assert set(Path("outputs/teachers").iterdir()) == before and not Path("outputs/mispaired").exists()
