@@ -90,25 +90,18 @@ class Evaluator:
             device=device,
         )
         perfect = _Found(split, said.people, queries, said.queries, device)
-        return ranks.by_first(lambda: self._judged(perfect, said.found, galleries or {}, pairs))
-
-    def _judged(
-        self,
-        perfect: _Found,
-        detections: Sequence[Detections] | None,
-        galleries: Galleries,
-        pairs: PairSearch | None,
-    ) -> Evaluation:
-        """The numbers of what a network said."""
-        split = perfect.split
-        upper = self._search(perfect, {OWN: split.queries}, self.protocol)[OWN]
-        bound = {"gt_mAP": upper.mAP, "gt_top1": upper.top(1)}
-        if detections is None:
-            return self._evaluation(perfect, upper, bound, {})
-        found = replace(perfect, detections=detections)
-        if pairs is not None:
-            wanted = {OWN: split.queries, **galleries}
+        found = None if said.found is None else replace(perfect, detections=said.found)
+        if found is not None and pairs is not None:
+            wanted = {OWN: split.queries, **(galleries or {})}
             found = replace(found, finds=self._asked(pairs, found, wanted), similarity=pairs.similarity)
+        return ranks.by_first(lambda: self._judged(perfect, found, galleries or {}))
+
+    def _judged(self, perfect: _Found, found: _Found | None, galleries: Galleries) -> Evaluation:
+        """The numbers of what a network said of people whose boxes it was given, and of those it found."""
+        upper = self._search(perfect, {OWN: perfect.split.queries}, self.protocol)[OWN]
+        bound = {"gt_mAP": upper.mAP, "gt_top1": upper.top(1)}
+        if found is None:
+            return self._evaluation(perfect, upper, bound, {})
         return self._measure(found, galleries, bound)
 
     def _asked(self, pairs: PairSearch, found: _Found, galleries: Galleries) -> Finds:

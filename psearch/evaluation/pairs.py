@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from psearch import ranks
 from psearch.evaluation.asking import evaluating
 from psearch.evaluation.galleries import rows_among
 from psearch.evaluation.postprocess import detections
@@ -52,7 +53,7 @@ class PairSearch:
 
     The loop over scenes is the outer one: a scene is read and begun once, and then met by all queries whose
     gallery lists it, `at_once` pairs at a time. What a query needs is kept in memory; queries that do not fit
-    in `budget` bytes wait for another round over the scenes.
+    in `budget` bytes wait for another round over the scenes. Several ranks share the scenes.
     """
 
     guide: Guide
@@ -77,7 +78,8 @@ class PairSearch:
         limit: int,
         device: torch.device | str,
     ) -> Finds:
-        """What is found for each query in every scene of its galleries, with at least `score`.
+        """What is found for each query in every scene of its galleries, with at least `score`; all ranks are
+        told all of it.
 
         galleries: name -> queries with galleries of their own, see `search_galleries`. nms, limit: see
         `postprocess.detections`. ValueError names the scene a guide answers with NaN.
@@ -86,16 +88,20 @@ class PairSearch:
         listed = _listed(queries, galleries)
         finds: Finds = [{} for _ in queries]
         waiting = list(range(len(queries)))
-        total = sum(map(len, listed))
+        total = sum(map(len, listed)) // ranks.me().size
         with evaluating(self.guide), tqdm(total=total, desc="search", unit="pair", disable=None) as bar:
             while waiting:
-                asked = self._ask(queries, waiting, device)
+                with ranks.alone():  # every rank needs all queries
+                    asked = self._ask(queries, waiting, device)
                 for query, scene, found in self._meet(asked, listed, detect, device):
                     _check(scenes[scene], found)
                     finds[query][scene] = found
                     bar.update()
                 waiting = [query for query in waiting if query not in asked]
-        return finds
+        return [
+            {scene: found for part in everyone for scene, found in part.items()}
+            for everyone in zip(*ranks.gather(finds), strict=True)
+        ]
 
     def _ask(
         self, queries: Sequence[Query], waiting: Sequence[int], device: torch.device | str

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ import torch
 from psearch import ranks
 from psearch.command import start
 from psearch.evaluation.evaluator import Evaluator
+from psearch.models.network import Network
 from psearch.training import rendezvous
 from psearch.training.build import build
 from psearch.training.yardstick import Yardstick
 from psearch.types import Benchmark
+from tests import toys
 from tests.training.attempts import TINY, jobs, output_of
 from tests.training.ranked import launch, left_by, train
 
@@ -140,19 +143,28 @@ def test_mistakes(tmp_path: Path, benchmark_: Benchmark, options: dict[str, Any]
     assert words in output_of(place).read_text()
 
 
-def evaluated(benchmark: Benchmark) -> None:
-    task = train(benchmark, epochs=1)
-    yardstick = Yardstick(benchmark, benchmark.test, {}, Evaluator(), torch.device("cpu"))
-    found = yardstick.network(task.network)
+def evaluated(benchmark: Benchmark, make: Callable[[], Network]) -> None:
+    rendezvous.join(gpu=False, timeout_s=60)
+    network = make()
+    rules = Evaluator(score=0.1, limit=20)
+    yardstick = Yardstick(benchmark, benchmark.test, {}, rules, torch.device("cpu"))
+    found = yardstick.network(network)
     with ranks.alone():
-        alone = yardstick.network(task.network)
+        alone = yardstick.network(network)
     assert found.metrics == alone.metrics and found.per_query == alone.per_query
     assert (found.query_embeddings == alone.query_embeddings).all()
+    ours, theirs = found.result.ranking, alone.result.ranking
+    assert (ours.scenes == theirs.scenes).all() and (ours.similarities == theirs.similarities).all()
+    assert (ours.scenes >= 0).all(axis=1).any()
 
 
-def test_an_evaluation_spread_over_ranks_says_the_same(tmp_path: Path, benchmark_: Benchmark) -> None:
+@pytest.mark.parametrize("make", [toys.network, toys.qeeps])
+def test_an_evaluation_spread_over_ranks_says_the_same(
+    tmp_path: Path, benchmark_: Benchmark, make: Callable[[], Network]
+) -> None:
+    """One where every scene is asked once, and one where every pair of query and scene is."""
     place = tmp_path / "2"
-    assert launch(place, 2, partial(evaluated, benchmark_)) == [0, 0], output_of(place).read_text()
+    assert launch(place, 2, partial(evaluated, benchmark_, make)) == [0, 0], output_of(place).read_text()
 
 
 def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
