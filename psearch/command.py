@@ -66,12 +66,13 @@ def errors_handed_on() -> Iterator[None]:
 
 
 def refuse_ranks(args: Any, config_name: str) -> None:
-    """Only a single training is for several processes at once."""
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and (args.multirun or config_name != "train"):
+    """Only a single training or evaluation is for several processes at once."""
+    single = config_name in ("train", "evaluate") and not args.multirun
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not single:
         what = "a sweep (-m)" if args.multirun else f"psearch.{config_name}"
         raise ValueError(
-            f"torchrun started several processes of {what}: give it a single run of psearch.train; a sweep "
-            "of runs with several ranks each is for hydra/launcher=slurm hydra.launcher.tasks_per_node=…"
+            f"torchrun started several processes of {what}: give it a single run of psearch.train or "
+            "psearch.evaluate; a sweep of runs with several ranks each is for hydra/launcher=slurm hydra.launcher.tasks_per_node=…"
         )
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
+from psearch import ranks
 from psearch.evaluation.evaluation import Evaluation
 from psearch.evaluation.files import DETECTIONS, write_detections
 from psearch.evaluation.rankings import RANKING, write_ranking
@@ -20,6 +22,7 @@ from psearch.training.files import replace_json, replace_text
 from psearch.training.identity import config_hash
 from psearch.training.measure import device_named, measure, origin, short
 from psearch.training.recipe import restored_task
+from psearch.training.rendezvous import join
 from psearch.training.summary import summary
 from psearch.training.yardstick import Yardstick
 
@@ -28,6 +31,7 @@ OUTPUTS = Path("outputs/evaluate")
 
 def evaluate(config: dict[str, Any]) -> float:
     """Evaluate what `conf/evaluate.yaml` names, print it and write `results.json`, as a training does.
+    Several ranks share the work; the first one prints and writes.
 
     config: resolved and plain. Returns search mAP, or `gt_mAP` of a network that does not detect.
     Raises ValueError for a file that is missing, damaged or of other data, and where nothing or both
@@ -38,19 +42,25 @@ def evaluate(config: dict[str, Any]) -> float:
     if config["protocol"]:
         evaluation["evaluator"] = evaluation["evaluator"] | {"protocol": config["protocol"]}
     whole = {**subject.config, "evaluation": evaluation}
+    join(gpu=config["device"] != "cpu" and torch.cuda.is_available())
+    ranks.by_first(lambda: build(whole["data"]) and None)  # renders or reads what all find ready then
     benchmark = build(whole["data"])
     device = device_named(config["device"])
     yardstick = Yardstick.of(benchmark, evaluation, device=device, workers=config["workers"])
     found, measured = subject.measured(yardstick)
     results = {"status": "ok", "role": "student"} | subject.known(benchmark.name) | measured | origin(whole)
     output = Path(config["output"] or OUTPUTS / _job(subject, whole))
-    _write(output, whole, results)
-    write_ranking(output / RANKING, found.result.ranking)
-    print(summary(results), f"results: {short(output / 'results.json')}", sep="\n")
-    if config["save_detections"]:
-        file = output / DETECTIONS
-        write_detections(file, yardstick.split.scenes, found.detections, found.query_embeddings)
-        print(f"detections: {short(file)}")
+
+    def tell() -> None:
+        _write(output, whole, results)
+        write_ranking(output / RANKING, found.result.ranking)
+        print(summary(results), f"results: {short(output / 'results.json')}", sep="\n")
+        if config["save_detections"]:
+            file = output / DETECTIONS
+            write_detections(file, yardstick.split.scenes, found.detections, found.query_embeddings)
+            print(f"detections: {short(file)}")
+
+    ranks.by_first(tell)
     return float(results["metrics"].get("mAP", results["metrics"].get("gt_mAP")))
 
 

@@ -187,10 +187,13 @@ def test_torchrun_trains_teacher_and_student_and_one_writes(tmp_path: Path) -> N
     steps = [line["step"] for line in lines if "train/total" in line]
     assert steps == list(range(1, 13)) and sum("val/mAP" in line for line in lines) == 2
     assert len(list((tmp_path / "outputs/teachers").iterdir())) == 1
+    again = torchrun(tmp_path, "psearch.evaluate", f"checkpoint={run}/last.pt", "output=again")
+    assert again.returncode == 0 and again.stdout.count("results: again/results.json") == 1, again.stderr
+    assert json.loads((tmp_path / "again/results.json").read_text())["per_query"] == results["per_query"]
 
 
-@pytest.mark.parametrize("arguments", [("psearch.train", "-m", "seed=1,2"), ("psearch.evaluate",)])
-def test_torchrun_is_for_one_training(monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("arguments", [("psearch.train", "-m", "seed=1,2"), ("psearch.doctor",)])
+def test_torchrun_is_for_one_run(monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(sys, "argv", list(arguments))
     with pytest.raises(SystemExit, match="give it a single run of psearch.train"):
