@@ -72,7 +72,8 @@ def refuse_ranks(args: Any, config_name: str) -> None:
         what = "a sweep (-m)" if args.multirun else f"psearch.{config_name}"
         raise ValueError(
             f"torchrun started several processes of {what}: give it a single run of psearch.train or "
-            "psearch.evaluate; a sweep of runs with several ranks each is for hydra/launcher=slurm hydra.launcher.tasks_per_node=…"
+            "psearch.evaluate; a sweep of runs with several ranks each is for hydra/launcher=slurm "
+            "hydra.launcher.tasks_per_node=…"
         )
 
 
