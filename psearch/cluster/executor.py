@@ -80,7 +80,8 @@ def describe(launcher: Mapping[str, Any]) -> str:
     """The machines a job asks for, in a line."""
     where = launcher.get("partition") or "the default"
     nodes, tasks = launcher["nodes"], launcher["tasks_per_node"]
-    ranks = f"{nodes} nodes of {tasks} ranks, each node " if _several_tasks(launcher) else ""
+    many = "1 node" if nodes == 1 else f"{nodes} nodes"
+    ranks = f"{many} of {tasks} ranks, each node " if _several_tasks(launcher) else ""
     return (
         f"SLURM, {where} partition; each job: {ranks}{launcher['gpus_per_node'] or 0} GPU, "
         f"{launcher['cpus_per_task']} CPUs, {launcher['mem_gb']} GB, {launcher['timeout_min']} minutes, "
