@@ -19,6 +19,7 @@ from psearch import ranks
 from psearch.command import start
 from psearch.evaluation.evaluator import Evaluator
 from psearch.models.network import Network
+from psearch.models.qeeps import QEEPSNetwork
 from psearch.training import rendezvous
 from psearch.training.build import build
 from psearch.training.yardstick import Yardstick
@@ -148,9 +149,16 @@ def evaluated(benchmark: Benchmark, make: Callable[[], Network]) -> None:
     network = make()
     rules = Evaluator(score=0.1, limit=20)
     yardstick = Yardstick(benchmark, benchmark.test, {}, rules, torch.device("cpu"))
+    met: list[int] = []
+    if isinstance(network, QEEPSNetwork):
+        meet = network.meet
+        network.meet = lambda scene, query: met.append(len(query["box"])) or meet(scene, query)
     found = yardstick.network(network)
+    mine = sum(met)
     with ranks.alone():
         alone = yardstick.network(network)
+    everyones = sum(met) - mine
+    assert sum(ranks.gather(mine)) == everyones and (mine < everyones or not met)
     assert found.metrics == alone.metrics and found.per_query == alone.per_query
     assert (found.query_embeddings == alone.query_embeddings).all()
     ours, theirs = found.result.ranking, alone.result.ranking
