@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 
 class StudySweeper(BasicSweeper):
-    """Grid sweep over comma lists and `hydra.sweeper.params`, run as one study (`psearch.sweeper`).
+    """Grid sweep over comma lists and `hydra.sweeper.params`, run as one study (`psearch.launch.sweep`).
 
     preview: only tell what would be launched.
     """
@@ -19,7 +19,7 @@ class StudySweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run all points of the grid, or hand them to SLURM; raises ValueError if one failed."""
-        from psearch.sweeper import sweep
+        from psearch.launch.sweep import sweep
 
         assert self.hydra_context is not None and self.config is not None and self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)

@@ -7,8 +7,8 @@ from typing import Any
 
 from hydra import initialize_config_dir
 
-from psearch.config import resolved, variant
-from psearch.overrides import check
+from psearch.config.compose import resolved, variant
+from psearch.config.overrides import check
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 TINY = (

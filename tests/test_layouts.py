@@ -11,12 +11,12 @@ import pytest
 import torch
 from hydra import initialize_config_dir
 
-from psearch.command import CONF
-from psearch.config import resolved, variant
-from psearch.overrides import check
-from psearch.training.compare import compare_studies
-from psearch.training.evaluate import evaluate
-from psearch.training.study import run
+from psearch.config.compose import resolved, variant
+from psearch.config.overrides import check
+from psearch.config.program import CONF
+from psearch.studies.compare import compare_studies
+from psearch.studies.evaluate import evaluate
+from psearch.studies.train import run
 from tests.data.published_layouts import nasty_cuhk_sysu, nasty_prw, small_coco, small_prw_mini
 
 STREET = Path("../shared/data/street_mini")

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor
 
-from psearch import ranks
+from psearch import distributed
 from psearch.data.crops import CropBatch, Crops
-from psearch.data.randomness import draws
+from psearch.data.loading import draws
 from psearch.data.transforms import normalisation
 
 
@@ -63,7 +63,9 @@ class CropLoader:
 
     def __len__(self) -> int:
         many = len(self.crops.ids)
-        least = 2 * ranks.me().size if self.train else 1  # training leaves out a smaller last batch
+        least = (
+            2 * distributed.current_rank().size if self.train else 1
+        )  # training leaves out a smaller last batch
         return -(-(many - least + 1) // self.batch_size)
 
     def __iter__(self) -> Iterator[CropBatch]:
@@ -73,7 +75,7 @@ class CropLoader:
             pixels = torch.from_numpy(self.crops.images[chosen])
             ids = torch.from_numpy(self.crops.ids[chosen])
             images = self._images(pixels, number)
-            mine = ranks.share(range(len(ids)))
+            mine = distributed.shard(range(len(ids)))
             yield CropBatch(images[mine[0] : mine[-1] + 1], ids[mine[0] : mine[-1] + 1])
 
     def _shuffled(self) -> list[np.ndarray]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from psearch.files import write_arrays
 from psearch.types import Benchmark, Split
 
 
@@ -111,9 +110,8 @@ def training_crops(
 
 def _save(crops: Crops, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".tmp", delete=False) as handle:
-        np.savez(handle, images=crops.images, ids=crops.ids, size=crops.size, border=crops.border)
-    os.replace(handle.name, file)
+    arrays = {"images": crops.images, "ids": crops.ids, "size": crops.size, "border": crops.border}
+    write_arrays(file, arrays)
 
 
 def _load(file: Path) -> Crops:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from psearch.data.matlab import published_layout, read
+from psearch.data.parsed import published_layout, read
 from psearch.types import UNLABELLED
 
 log = logging.getLogger(__name__)

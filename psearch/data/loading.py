@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,9 +13,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from psearch import ranks
-from psearch.data.randomness import draws
-from psearch.data.resized import ResizedPictures
+from psearch import distributed
+from psearch.data.pictures import ResizedPictures
 from psearch.data.transforms import collate, fit, pair, resize
 from psearch.types import Batch, Scene, Split
 
@@ -110,9 +110,9 @@ class SceneLoader:
         factors = draws("multi-scale", self.seed, self._epoch).choice(self.multi_scale, len(self))
         order = zip(self._order(self._epoch), factors.tolist(), strict=True)
         if self.train:
-            return [Plan(ranks.share(batch), factor, self._epoch, batch) for batch, factor in order]
+            return [Plan(distributed.shard(batch), factor, self._epoch, batch) for batch, factor in order]
         plans = [Plan(batch, factor, self._epoch, batch) for batch, factor in order]
-        return plans[ranks.me().number :: ranks.me().size]
+        return plans[distributed.current_rank().number :: distributed.current_rank().size]
 
     def _order(self, epoch: int) -> list[list[int]]:
         indices = np.array(self._only)
@@ -125,7 +125,7 @@ class SceneLoader:
             batch.append(index)
             if len(batch) == self.batch_size:
                 order.append(open_batches.pop(self._groups[index]))
-        least = ranks.me().size if self.train else 1
+        least = distributed.current_rank().size if self.train else 1
         rest = [batch for batch in open_batches.values() if len(batch) >= least]
         return order if self.drop_last else order + rest
 
@@ -182,3 +182,13 @@ def _size(scene: Scene, scale: float) -> tuple[int, int]:
 def _aspects(scenes: Sequence[Scene]) -> np.ndarray:
     """Number of the group of like width/height; neighbouring groups differ by a factor of about 1.4."""
     return np.array([np.round(2 * np.log2(scene.width / scene.height)) for scene in scenes])
+
+
+def draws(purpose: str, seed: int, epoch: int, index: int = 0) -> np.random.Generator:
+    """A generator of its own for one purpose, e.g. `draws("flip", seed, epoch, scene)`.
+
+    The same arguments always give the same numbers, on every machine and in every worker process.
+    ValueError for a negative seed, epoch or index.
+    """
+    # The key has a fixed length because SeedSequence treats (1, 2) and (1, 2, 0) alike.
+    return np.random.default_rng((zlib.crc32(purpose.encode()), seed, epoch, index))

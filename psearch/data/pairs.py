@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from psearch import ranks
-from psearch.data.loading import Plan, SceneLoader
-from psearch.data.randomness import draws
+from psearch import distributed
+from psearch.data.loading import Plan, SceneLoader, draws
 from psearch.types import UNLABELLED, Batch, Scene, Sought, Split
 
 
@@ -141,7 +140,7 @@ class PairLoader(SceneLoader):
         factors = draws("multi-scale", self.seed, self._epoch).choice(self.multi_scale, len(self))
         batches = [pairs[start : start + size] for start in range(0, len(pairs), size)]
         each = zip(batches, factors.tolist(), strict=False)  # a last batch too small for all ranks is dropped
-        return [PairPlan(ranks.share(batch), factor, self._epoch, batch) for batch, factor in each]
+        return [PairPlan(distributed.shard(batch), factor, self._epoch, batch) for batch, factor in each]
 
 
 class _PairBatches(Dataset[Batch]):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.io import loadmat
 
+from psearch.files import write_arrays
 from psearch.types import Query, Scene
 
 Arrays = Mapping[str, np.ndarray]
@@ -52,9 +53,7 @@ def _save(file: Path, result: Parsed) -> None:
         **_flat_queries(result.queries),
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".tmp", delete=False) as handle:
-        np.savez(handle, **arrays)  # type: ignore[arg-type]
-    os.replace(handle.name, file)
+    write_arrays(file, arrays)
 
 
 def _flat_scenes(scenes: Sequence[Scene], split: str) -> dict[str, np.ndarray]:
@@ -95,3 +94,30 @@ def _queries(arrays: Arrays) -> Iterator[Query]:
     ends = np.cumsum(facts[:, 2])
     for (scene, identity, count), box, end in zip(facts.tolist(), boxes, ends.tolist(), strict=True):
         yield Query(scene, box, identity, galleries[end - count : end].astype(np.int64))
+
+
+def read(file: Path, *variables: str) -> np.ndarray:
+    """The first of `variables` that a .mat file holds. ValueError for a missing or unreadable file."""
+    if not file.is_file():
+        raise ValueError(f"There is no file {file}: set data.root to the folder that holds it.")
+    try:
+        content = loadmat(file)
+    except Exception as error:  # scipy lets struct, zlib, index and type errors of broken files through
+        raise ValueError(f"The file {file} cannot be read ({error}): restore the original file.") from error
+    for variable in variables:
+        if variable in content:
+            return np.asarray(content[variable])
+    raise ValueError(
+        f"The file {file} holds no variable {' or '.join(variables)}: restore the original file."
+    )
+
+
+@contextmanager
+def published_layout(file: Path) -> Iterator[None]:
+    """Turns what goes wrong inside, while records are taken apart, into a ValueError that names the file."""
+    try:
+        yield
+    except (ValueError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{file} is not laid out as published ({error}): restore the original file."
+        ) from error

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from psearch.files import replace
 from psearch.types import Query, Scene, Split
 
 ENDS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}
@@ -150,3 +151,27 @@ def _bytes(file: Path) -> int | None:
         return file.stat().st_size
     except FileNotFoundError:
         return None
+
+
+QUALITY = 95
+"""Of the kept JPEGs: a pixel is off by about one grey level, which is why the cache is a choice."""
+
+
+@dataclass(frozen=True)
+class ResizedPictures:
+    """A folder of JPEGs, one per picture and size; it must belong to one data fingerprint and split."""
+
+    folder: Path
+
+    def get(self, index: int, size: tuple[int, int], make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Picture `index` at `size` (height, width), (h, w, 3) uint8: from the folder, or made and put there.
+
+        What comes back is always the decoded JPEG, so that the first epoch sees what later ones see.
+        """
+        file = self.folder / f"{size[0]}x{size[1]}" / f"{index}.jpg"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            picture = Image.fromarray(make())
+            replace(file, lambda out: picture.save(out, "JPEG", quality=QUALITY, subsampling=0))
+        with Image.open(file) as kept:
+            return np.asarray(kept)

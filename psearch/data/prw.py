@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from psearch.data.matlab import published_layout, read
-from psearch.data.parsed import Parsed, parsed
+from psearch.data.parsed import Parsed, parsed, published_layout, read
 from psearch.data.pictures import fingerprint, picture_sizes, pictures_in, split, train_fingerprint
 from psearch.data.scenes import clipped, corners, renumbered, scene
 from psearch.data.transforms import pair

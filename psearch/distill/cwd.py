@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from einops import rearrange
 from torch import Tensor
 
-from psearch.distill.divergence import soft_kl
-from psearch.distill.schedule import Scheduled
+from psearch.distill.distances import soft_kl
 from psearch.distill.taps import TapTerm
+from psearch.distill.term import Scheduled
 from psearch.types import Batch
 
 

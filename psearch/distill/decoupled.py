@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from psearch import ranks
+from psearch import distributed
 from psearch.boxes import region_targets
-from psearch.distill.divergence import soft_kl
-from psearch.distill.persons import PERSON
-from psearch.distill.schedule import Scheduled
-from psearch.distill.term import Term
+from psearch.distill.distances import soft_kl
+from psearch.distill.matched_people import PERSON
+from psearch.distill.term import Scheduled, Term
 from psearch.types import Batch, SearchOutput
 
 
@@ -41,7 +40,7 @@ class Decoupled(Term):
         assert student.box_logits is not None and teacher.box_logits is not None
         person = region_targets(student.boxes, batch, PERSON).person
         mean = self.divergence(student.box_logits.float(), teacher.box_logits.float(), person.long())
-        return mean * ranks.part(len(person))
+        return mean * distributed.mean_weight(len(person))
 
     def divergence(self, ours: Tensor, theirs: Tensor, target: Tensor) -> Tensor:
         """Logits (n, c) of both networks, the true class (n,) -> a scalar, the mean over rows."""

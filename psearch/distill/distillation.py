@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from psearch.distill.persons import observe_people
+from psearch.distill.matched_people import observe_people
 from psearch.distill.teacher import Published, Teacher
 from psearch.distill.term import Term
 from psearch.types import Batch, SearchOutput

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from psearch import ranks
-from psearch.distill.persons import persons
+from psearch import distributed
+from psearch.distill.matched_people import persons
 from psearch.distill.teacher import Published, Teacher
 from psearch.distill.term import Term
 from psearch.types import Batch, SearchOutput
@@ -34,4 +34,4 @@ class Embeddings(Term):
     def forward(self, student: SearchOutput, teacher: SearchOutput, batch: Batch) -> Tensor:
         people = persons(student, teacher, batch)
         distances = 1 - (people.student * people.teacher).sum(dim=1)
-        return distances.sum() / max(len(distances), 1) * ranks.part(len(distances))
+        return distances.sum() / max(len(distances), 1) * distributed.mean_weight(len(distances))

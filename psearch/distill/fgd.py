@@ -8,8 +8,8 @@ import torch
 from einops import einsum, rearrange
 from torch import Tensor, nn
 
-from psearch.distill.schedule import Scheduled
 from psearch.distill.taps import TapTerm
+from psearch.distill.term import Scheduled
 from psearch.types import Batch
 
 

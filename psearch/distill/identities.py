@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from psearch.distill.schedule import Scheduled
 from psearch.distill.teacher import People, Teacher
-from psearch.distill.term import Term
+from psearch.distill.term import Scheduled, Term
 
 Aggregate = Callable[[Tensor], Tensor]
 """The features of one identity (n, d), unit rows -> its row of the table (d,)."""

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from psearch import ranks
+from psearch import distributed
 from psearch.boxes import best_of_each, encode
-from psearch.distill.bounded import bounded_regression
-from psearch.distill.schedule import Linear, Scheduled
+from psearch.distill.distances import bounded_regression
 from psearch.distill.teacher import Published, Teacher
-from psearch.distill.term import Term
+from psearch.distill.term import Linear, Scheduled, Term
 from psearch.types import AnchorGrid, Batch, SearchOutput
 
 
@@ -64,7 +63,7 @@ class Objectness(Term):
         ours, theirs = (said.gather(1, chosen).float() for said in (student.objectness, teacher.objectness))
         soft = binary_cross_entropy_with_logits(ours, theirs.sigmoid(), reduction="sum")
         bounded = self._bounded(student, teacher, batch, chosen)
-        count, part = max(chosen.numel(), 1), ranks.part(chosen.numel())
+        count, part = max(chosen.numel(), 1), distributed.mean_weight(chosen.numel())
         return ((1 - self.mu(self.epoch)) * soft + self.nu(self.epoch) * bounded) / count * part
 
     def _bounded(self, student: SearchOutput, teacher: SearchOutput, batch: Batch, chosen: Tensor) -> Tensor:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from psearch import ranks
-from psearch.distill.divergence import similarities, soft_kl
+from psearch import distributed
+from psearch.distill.distances import similarities, soft_kl
 from psearch.distill.identities import mean, table_of
-from psearch.distill.persons import persons
-from psearch.distill.schedule import Scheduled
+from psearch.distill.matched_people import persons
 from psearch.distill.teacher import Teacher
-from psearch.distill.term import Term
+from psearch.distill.term import Scheduled, Term
 from psearch.types import Batch, SearchOutput
 
 DIRECTIONS = ("teacher", "student", "both")
@@ -60,4 +59,4 @@ class Prototypes(Term):
         to_teacher = soft_kl(ours, theirs, temperature=self.temperature)
         to_student = soft_kl(theirs, ours, temperature=self.temperature)
         both = {"teacher": to_teacher, "student": to_student, "both": to_teacher + to_student}
-        return both[self.direction] * ranks.part(len(people.ids))
+        return both[self.direction] * distributed.mean_weight(len(people.ids))

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from psearch import ranks
+from psearch import distributed
 from psearch.boxes import encode, region_targets
-from psearch.distill.bounded import bounded_regression
-from psearch.distill.persons import PERSON
-from psearch.distill.schedule import Linear, Scheduled
-from psearch.distill.term import Term
+from psearch.distill.distances import bounded_regression
+from psearch.distill.matched_people import PERSON
+from psearch.distill.term import Linear, Scheduled, Term
 from psearch.types import Batch, SearchOutput
 
 
@@ -51,7 +50,7 @@ class Regions(Term):
     def forward(self, student: SearchOutput, teacher: SearchOutput, batch: Batch) -> Tensor:
         assert student.box_logits is not None and teacher.box_logits is not None
         soft = self._soft(student.box_logits, teacher.box_logits)
-        count, part = max(len(student.box_logits), 1), ranks.part(len(student.box_logits))
+        count, part = max(len(student.box_logits), 1), distributed.mean_weight(len(student.box_logits))
         bounded = self._bounded(student, teacher, batch)
         return ((1 - self.mu(self.epoch)) * soft.sum() + self.nu(self.epoch) * bounded.sum()) / count * part
 

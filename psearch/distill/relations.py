@@ -7,10 +7,9 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from psearch.distill.divergence import similarities, soft_kl
-from psearch.distill.persons import persons
-from psearch.distill.schedule import Scheduled
-from psearch.distill.term import Term
+from psearch.distill.distances import similarities, soft_kl
+from psearch.distill.matched_people import persons
+from psearch.distill.term import Scheduled, Term
 from psearch.types import Batch, SearchOutput
 
 Measure = Callable[[Tensor, Tensor, float], Tensor]

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from psearch import ranks
-from psearch.distill.schedule import Scheduled
+from psearch import distributed
 from psearch.distill.teacher import Published, Teacher
-from psearch.distill.term import Term
+from psearch.distill.term import Scheduled, Term
 from psearch.types import Batch, SearchOutput
 
 
@@ -60,7 +59,7 @@ class TapTerm(Term):
             assert ours.shape == theirs.shape, (name, ours.shape, theirs.shape)
             with torch.autocast(ours.device.type, enabled=False):
                 distances.append(self.distance(name, ours.float(), theirs.float(), batch))
-        return torch.stack(distances).sum() * ranks.part(len(batch.images))
+        return torch.stack(distances).sum() * distributed.mean_weight(len(batch.images))
 
     def distance(self, name: str, ours: Tensor, theirs: Tensor, batch: Batch) -> Tensor:
         """A scalar for one tap; maps (b, c, h, w), fp32."""

@@ -7,12 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from psearch import ranks
+from psearch import distributed
 from psearch.distill.embeddings import same_length
-from psearch.distill.persons import persons
-from psearch.distill.schedule import Scheduled
+from psearch.distill.matched_people import persons
 from psearch.distill.teacher import Published, Teacher
-from psearch.distill.term import Term
+from psearch.distill.term import Scheduled, Term
 from psearch.types import Batch, SearchOutput
 
 
@@ -39,4 +38,4 @@ class Triplets(Term):
         others = apart.masked_fill(people.ids[:, None] == people.ids[None], math.inf)
         nearest = others.amin(dim=1) if len(others) else others.sum(dim=1)
         costs = (self.margin + apart.diagonal() - nearest).clamp(min=0)
-        return costs.sum() / max(len(apart), 1) * ranks.part(len(apart))
+        return costs.sum() / max(len(apart), 1) * distributed.mean_weight(len(apart))

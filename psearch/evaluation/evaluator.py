@@ -8,17 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from psearch import ranks
-from psearch.evaluation.asking import Network
-from psearch.evaluation.conditioned import search_finds
+from psearch import distributed
 from psearch.evaluation.describe import describe, redescribe
-from psearch.evaluation.evaluation import Evaluation
-from psearch.evaluation.galleries import asked
+from psearch.evaluation.inference import Network
 from psearch.evaluation.metrics import detection_metrics, per_query, search_counts, search_intervals
-from psearch.evaluation.pairs import Finds, PairSearch
-from psearch.evaluation.protocols import Protocol, named
-from psearch.evaluation.result import SearchResult
-from psearch.evaluation.search import Rerank, gallery_size, search_galleries
+from psearch.evaluation.pairwise_inference import Finds, PairSearch
+from psearch.evaluation.protocols import Protocol, asked, named
+from psearch.evaluation.result import Evaluation, SearchResult
+from psearch.evaluation.search import Rerank, gallery_size, search_finds, search_galleries
 from psearch.types import Batch, Detections, Query, Split
 
 OWN = "own"
@@ -94,7 +91,7 @@ class Evaluator:
         if found is not None and pairs is not None:
             wanted = {OWN: split.queries, **(galleries or {})}
             found = replace(found, finds=self._asked(pairs, found, wanted), similarity=pairs.similarity)
-        return ranks.by_first(lambda: self._judged(perfect, found, galleries or {}))
+        return distributed.on_first_rank(lambda: self._judged(perfect, found, galleries or {}))
 
     def _judged(self, perfect: _Found, found: _Found | None, galleries: Galleries) -> Evaluation:
         """The numbers of what a network said of people whose boxes it was given, and of those it found."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from psearch.evaluation.overlap import Integers
-from psearch.evaluation.stacked import Stacked, ranges, stack
+from psearch.evaluation.boxes import Integers, Stacked, ranges, stack
 from psearch.types import Detections, Query, Scene
 
 

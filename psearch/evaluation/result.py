@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 
-from psearch.evaluation.overlap import Flags, Floats, Integers
+from psearch.evaluation.boxes import Flags, Floats, Integers
 from psearch.evaluation.pool import Pool
 from psearch.evaluation.ranking import Ranked
+from psearch.files import read_arrays, write_arrays
+from psearch.types import Detections
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,3 +98,45 @@ def collect(answers: Sequence[Ranked], pool: Pool, keep: int) -> SearchResult:
         positives=positives,
         ranking=Ranking(scene[best], detection[best], similarities, correct, boxes[best]),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Everything measured in one evaluation.
+
+    metrics: flat, 0…1, named as in `results.json`. protocol: decisions and counts that belong beside them;
+    the caller adds what it knows of the data. per_query: lists in protocol order, None where a query was
+    skipped. intervals: 95% bootstrap over queries. searches: name -> mode, gallery size, metrics and counts
+    under another protocol or in another gallery. detections, query_embeddings: what `detections.npz` holds.
+    result: rank lists to draw; all of these are of the ground-truth boxes for a network that does not detect.
+    """
+
+    metrics: dict[str, float]
+    protocol: dict[str, object]
+    per_query: dict[str, list[float | None]]
+    intervals: dict[str, list[float]]
+    searches: dict[str, dict[str, object]]
+    detections: list[Detections]
+    query_embeddings: np.ndarray
+    result: SearchResult
+
+
+RANKING = "ranking.npz"
+"""What the file is called in a run directory."""
+
+NAMES = tuple(field.name for field in fields(Ranking))
+
+
+def write_ranking(path: Path, ranking: Ranking) -> None:
+    """Save the first answers of all queries."""
+    write_arrays(path, {name: getattr(ranking, name) for name in NAMES})
+
+
+def read_ranking(path: Path, *, scenes: int, queries: int) -> Ranking:
+    """The first answers of all queries; ValueError for a file that is missing, damaged or of other data."""
+    arrays = read_arrays(path, NAMES)
+    shape = (queries, arrays["scenes"].shape[-1])
+    whole = all(values.shape[:2] == shape for values in arrays.values())
+    if not whole or arrays["boxes"].shape != (*shape, 4) or arrays["scenes"].max(initial=-1) >= scenes:
+        raise ValueError(f"{path}: not of {queries} queries and {scenes} scenes")
+    return Ranking(**arrays)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from psearch import ranks
+from psearch import distributed
 from psearch.boxes import region_targets
 from psearch.losses.guided import Guided
 from psearch.losses.identity import IdentityMemory
@@ -65,5 +65,5 @@ class SearchCriterion(nn.Module):
     def after_step(self) -> None:
         """Let the memory learn from the step that was just made: on every rank from all ranks' people."""
         if self._seen is not None:
-            self.memory.remember(*map(ranks.rows, self._seen))
+            self.memory.remember(*map(distributed.gather_rows, self._seen))
             self._seen = None

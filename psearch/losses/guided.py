@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from psearch import ranks
+from psearch import distributed
 from psearch.boxes import RegionTargets, match
-from psearch.losses.matching import balanced
-from psearch.losses.proposals import ProposalLoss
+from psearch.losses.proposals import ProposalLoss, balanced
 from psearch.types import Batch, SearchOutput
 
 Guided = Callable[[SearchOutput, Batch, RegionTargets], Tensor]
@@ -48,7 +47,7 @@ class QueryObjectness:
             truth += [torch.ones_like(right), torch.zeros_like(wrong), torch.zeros_like(rest)]
         labels = torch.cat(truth).float()
         total = binary_cross_entropy_with_logits(torch.cat(logits).float(), labels, reduction="sum")
-        return total / max(len(labels), 1) * ranks.part(len(labels))
+        return total / max(len(labels), 1) * distributed.mean_weight(len(labels))
 
     def _sorted(self, anchors: Tensor, batch: Batch, image: int, wanted: Tensor) -> tuple[Tensor, ...]:
         """Masks (a,) of the anchors of the person looked for, of other people, of nobody."""
@@ -68,4 +67,4 @@ def similarity(output: SearchOutput, batch: Batch, targets: RegionTargets) -> Te
     wanted = batch.query.ids.repeat_interleave(counts)
     same = targets.person & (targets.ids == wanted)
     total = binary_cross_entropy_with_logits(output.similarity.float(), same.float(), reduction="sum")
-    return total / max(len(same), 1) * ranks.part(len(same))
+    return total / max(len(same), 1) * distributed.mean_weight(len(same))

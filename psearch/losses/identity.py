@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from psearch import ranks
+from psearch import distributed
 from psearch.types import UNLABELLED
 
 
@@ -67,7 +67,7 @@ class IdentityMemory(nn.Module):
     def forward(self, embeddings: Tensor, ids: Tensor) -> Tensor:
         """OIM loss, mean over labelled rows: embeddings (N, d), ids (N,) identity or UNLABELLED."""
         known = ids != UNLABELLED
-        part = ranks.part(int(known.sum()))
+        part = distributed.mean_weight(int(known.sum()))
         if not known.any():
             return embeddings.sum() * 0.0
         return cross_entropy(self.logits(embeddings[known]), ids[known]) * part

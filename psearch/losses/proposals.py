@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
-from psearch import ranks
+from psearch import distributed
 from psearch.boxes import Match, encode, match
-from psearch.losses.matching import balanced
 from psearch.types import Batch, SearchOutput
 
 
@@ -42,7 +42,7 @@ class ProposalLoss:
             deltas.append(delta[chosen])
             wanted.append(encode(boxes[found.target[chosen]], anchors[chosen]))
         truth = torch.cat(labels).float()
-        count, part = max(len(truth), 1), ranks.part(len(truth))
+        count, part = max(len(truth), 1), distributed.mean_weight(len(truth))
         scores, offsets = torch.cat(logits).float(), torch.cat(deltas).float()
         return {
             "rpn_object": binary_cross_entropy_with_logits(scores, truth, reduction="sum") / count * part,
@@ -63,3 +63,24 @@ class ProposalLoss:
         """Anchors that nobody beats for their ground-truth box, if they touch it at all."""
         most = overlap.new_zeros(int(target.max()) + 1).scatter_reduce(0, target, overlap, "amax")
         return (overlap > 0.1) & (overlap >= most[target])
+
+
+def balanced(
+    images: Sequence[tuple[Tensor, Tensor]], *, count: int, share: float
+) -> list[tuple[Tensor, Tensor]]:
+    """For each image, of masks (positive, negative): random indices of at most `count` rows, at most `share`
+    of them positive; drawn from torch's global generator, which the trainer seeds at every step.
+
+    Each rank draws for all images of the batch, so that what is drawn does not depend on who has which.
+    """
+    rows = [(positive.nonzero()[:, 0], negative.nonzero()[:, 0]) for positive, negative in images]
+    sizes = [(len(positive), len(negative)) for positive, negative in rows]
+    device = rows[0][0].device if rows else None
+    drawn = []
+    for number, theirs in enumerate(distributed.all_gather(sizes)):
+        for positive, negative in theirs:
+            some = torch.randperm(positive, device=device)[: round(count * share)]
+            rest = torch.randperm(negative, device=device)[: count - len(some)]
+            if number == distributed.current_rank().number:
+                drawn.append((some, rest))
+    return [(own[0][some], own[1][rest]) for own, (some, rest) in zip(rows, drawn, strict=True)]

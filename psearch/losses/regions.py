@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, smooth_l1_loss
 
-from psearch import ranks
+from psearch import distributed
 from psearch.boxes import RegionTargets, encode, match
-from psearch.losses.matching import balanced
+from psearch.losses.proposals import balanced
 from psearch.types import Batch, Boxes, Pick, Propose, SearchOutput
 
 
@@ -51,7 +51,7 @@ def region_losses(output: SearchOutput, targets: RegionTargets) -> dict[str, Ten
     """`roi_class`: cross-entropy over all described boxes; `roi_box`: smooth L1 of the persons' deltas,
     divided by the number of all described boxes (Girshick 2015, eq. 1-3)."""
     assert output.box_logits is not None and output.box_deltas is not None
-    count, part = max(len(targets.person), 1), ranks.part(len(targets.person))
+    count, part = max(len(targets.person), 1), distributed.mean_weight(len(targets.person))
     boxes, person = torch.cat(output.boxes), targets.person
     wanted = encode(targets.boxes[person], boxes[person])
     return {

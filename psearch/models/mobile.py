@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from psearch.models.backbone import Backbone
-from psearch.models.imagenet import classifier
+from psearch.models.backbone import Backbone, classifier
 from psearch.types import Tap
 
 

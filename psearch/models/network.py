@@ -25,7 +25,7 @@ class Network(nn.Module):
     @property
     def guide(self) -> Any:
         """What compares a query with a scene, for a network whose answer depends on the query; see
-        `psearch.evaluation.pairs.Guide`. None: embeddings alone are compared."""
+        `psearch.evaluation.pairwise_inference.Guide`. None: embeddings alone are compared."""
         return None
 
     @property

@@ -8,11 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from psearch.models.align import align
 from psearch.models.backbone import Backbone
 from psearch.models.network import Network
 from psearch.models.proposals import ProposalNetwork
-from psearch.models.regions import RegionHead
+from psearch.models.regions import RegionHead, align
 from psearch.types import EVERYTHING, AnchorGrid, Boxes, Pick, Propose, SearchOutput, Tap
 
 ANCHORS = ("anchors", "objectness", "anchor_deltas")

@@ -9,11 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from psearch.models.backbone import Backbone
-from psearch.models.extent import average, extent
 from psearch.models.oim import OIMNetwork, every_proposal
-from psearch.models.qrpn import QRPN
-from psearch.models.qsim import QSimNet
-from psearch.models.qsse import QSSE
+from psearch.models.query_guidance import QRPN, QSSE, QSimNet, average, extent
 from psearch.types import EVERYTHING, Boxes, Pick, SearchOutput, Sought
 
 EXTENT = "extent"

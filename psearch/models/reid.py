@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from psearch.models.align import align
 from psearch.models.backbone import Backbone
 from psearch.models.network import Network
+from psearch.models.regions import align
 from psearch.types import EVERYTHING, Pick, SearchOutput
 
 

@@ -7,8 +7,7 @@ from typing import Any
 from torch import nn
 from torchvision.models.resnet import ResNet
 
-from psearch.models.backbone import Backbone
-from psearch.models.imagenet import classifier
+from psearch.models.backbone import Backbone, classifier
 from psearch.types import Tap
 
 EXPANSION = {18: 1, 34: 1, 50: 4}

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from psearch.report.estimate import Estimate
-from psearch.report.row import Row
+from psearch.report.row import Estimate, Row
 
 
 @dataclass(frozen=True, eq=False)

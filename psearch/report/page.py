@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from tqdm import tqdm
 
-from psearch.report.cells import NOTE, amount, footnotes, is_best
-from psearch.report.commands import command
+from psearch.files import replace_text
 from psearch.report.comparison import Comparison
-from psearch.report.headline import featured, headline
-from psearch.report.measures import COSTS, METRICS
-from psearch.report.palette import styles
+from psearch.report.curves import read_curves
+from psearch.report.figures import figures, styles
+from psearch.report.headline import command, featured, headline
+from psearch.report.pictures import Gallery
+from psearch.report.plots import write_plots
+from psearch.report.runs import COSTS, METRICS
+from psearch.report.searches import RankedSearch
+from psearch.report.tables import NOTE, amount, csv_table, footnotes, is_best, latex_table, markdown_table
+from psearch.types import Scene
 
 ASSETS = Path(__file__).with_name("assets")
 SCRIPTS = ("dom", "chart", "table", "frontier", "bars", "curves", "searches", "difference", "configs")
@@ -93,3 +101,41 @@ def _counted(values: Counter[str]) -> str:
         return next(iter(values))
     named = [f"{value} ({count} run{'s' * (count > 1)})" for value, count in values.most_common(5)]
     return "; ".join([*named, f"and {len(values) - 5} more"] if len(values) > 5 else named)
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """Where the parts of a report were written."""
+
+    page: Path
+    csv: Path
+    markdown: Path
+    latex: Path
+    plots: tuple[Path, ...]
+
+
+def write_comparison(
+    comparison: Comparison,
+    directory: Path,
+    *,
+    title: str,
+    searches: Mapping[str, Sequence[RankedSearch]] | None = None,
+    read: Callable[[int], np.ndarray] | None = None,
+    scenes: Sequence[Scene] | None = None,
+) -> ReportPaths:
+    """Write a comparison as a page, tables and plots into `directory`; the same runs give the same files.
+
+    searches: run name (its directory's name) -> its answers. read: scene index -> (h, w, 3) uint8 RGB.
+    scenes: the split's scenes, for detections on whole pictures. What is not given is left out of the page.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    runs = tqdm(comparison.runs, desc="learning curves", unit="run", disable=None)
+    curves = {run: read_curves(run.directory / "metrics.jsonl") for run in runs}
+    data = figures(comparison, curves) | Gallery(comparison, searches or {}, read).collect(scenes or ())
+    return ReportPaths(
+        page=replace_text(directory / "report.html", render_page(title, comparison, data)),
+        csv=replace_text(directory / "comparison.csv", csv_table(comparison)),
+        markdown=replace_text(directory / "comparison.md", markdown_table(comparison)),
+        latex=replace_text(directory / "comparison.tex", latex_table(comparison)),
+        plots=write_plots(comparison, curves, directory),
+    )

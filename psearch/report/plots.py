@@ -13,13 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
+from psearch.files import replace_bytes
 from psearch.report.comparison import Comparison
 from psearch.report.curves import order, thin
-from psearch.report.figures import Curves
-from psearch.report.files import write_atomic
-from psearch.report.measures import COSTS
-from psearch.report.palette import Style, styles
+from psearch.report.figures import Curves, Style, styles
 from psearch.report.row import Row
+from psearch.report.runs import COSTS
 
 LOOK: Any = {
     "font.size": 10,
@@ -42,7 +41,7 @@ def write_plots(comparison: Comparison, curves: Curves, directory: Path) -> tupl
             "frontier.png": draw_frontier(comparison, modes),
             "curves.png": draw_curves(comparison, curves, modes),
         }
-    return tuple(write_atomic(directory / name, _png(figure)) for name, figure in drawn.items() if figure)
+    return tuple(replace_bytes(directory / name, _png(figure)) for name, figure in drawn.items() if figure)
 
 
 def draw_bars(comparison: Comparison, modes: dict[str, Style]) -> Figure | None:

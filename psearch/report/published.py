@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from psearch.report.comparison import Comparison
-from psearch.report.measures import METRICS
 from psearch.report.row import Row
+from psearch.report.runs import METRICS
 
 
 @dataclass(frozen=True)

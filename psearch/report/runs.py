@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psearch.report.config import AXES, read_config, settings
-from psearch.report.measures import COSTS, METRICS
+from psearch.identity import AXES, read_config, settings
 
 ROLES = ("student", "teacher", "two_step")
 MARKS = ("results.json", "FAILED", "config.yaml", "metrics.jsonl")
@@ -168,3 +167,20 @@ def _check(results: Any) -> None:
 def _check_number(name: str, value: Any) -> None:
     if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
         raise ValueError(f"{name} is {value!r}")
+
+
+METRICS = {
+    "mAP": "mAP",
+    "top1": "top-1",
+    "detection_AP": "det. AP",
+    "detection_recall": "recall",
+    "gt_mAP": "true-box mAP",
+}
+"""Accuracies of the comparison (fractions in the data), with their column titles."""
+
+COSTS = {
+    "parameters": "parameters",
+    "macs": "MACs",
+    "latency_ms": "latency, ms",
+    "file_bytes": "file",
+}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Callable, Sequence
 
-from psearch.report.cells import NOTE, cells, footnotes, is_best
+from psearch.identity import AXES
 from psearch.report.comparison import Comparison
-from psearch.report.measures import COSTS, METRICS
-from psearch.report.row import Row
+from psearch.report.published import published_notes
+from psearch.report.row import Estimate, Row
+from psearch.report.runs import COSTS, METRICS
 
 Format = Callable[[str], str]
 SEARCH = ("variant", METRICS["mAP"], METRICS["top1"], "gain", "gap closed", "seeds")
@@ -85,3 +88,107 @@ def _markdown(text: str) -> str:
 
 def _latex(text: str) -> str:
     return "".join(LATEX.get(character, character) for character in _one_line(text))
+
+
+NOTE = (
+    "accuracies in percent: mean ± half-width of the 95 % t-interval over seeds; gain = taught − alone, "
+    "gap closed = gain / (teacher − alone), both of mAP and paired on seeds"
+)
+
+
+def percent(value: Estimate | None, *, signed: bool = False) -> str:
+    """A fraction as percent with its interval; an en dash where nothing was measured."""
+    if value is None:
+        return "–"
+    text = f"{100 * value.mean:{'+' if signed else ''}.1f}"
+    return text if value.interval is None else f"{text} ± {100 * value.interval:.1f}"
+
+
+def amount(name: str, value: Estimate | None) -> str:
+    """A cost as people write it: 0.41 M, 1.20 G, 8.3 (ms), 1.70 MB."""
+    if value is None:
+        return "–"
+    if name == "latency_ms":
+        return f"{value.mean:.1f}"
+    factor, unit = (1e9, "G") if value.mean >= 1e9 else (1e6, "M")
+    scaled = value.mean / factor
+    digits = 0 if scaled >= 100 else 1 if scaled >= 10 else 2
+    return f"{scaled:.{digits}f} {unit}" + "B" * (name == "file_bytes")
+
+
+def cells(row: Row, comparison: Comparison) -> dict[str, str]:
+    """Title -> text of one row."""
+    gain = comparison.gains.get(row)
+    return {
+        "variant": row.label,
+        **{title: percent(row.metrics.get(name)) for name, title in METRICS.items()},
+        "gain": percent(gain.gain if gain else None, signed=True),
+        "gap closed": percent(gain.closed if gain else None),
+        **{title: amount(name, row.costs.get(name)) for name, title in COSTS.items()},
+        "seeds": " ".join(map(str, row.seeds)),
+    }
+
+
+def is_best(row: Row, name: str, comparison: Comparison) -> bool:
+    """Whether no student is shown with a higher mean of this accuracy; one student alone is not best."""
+    rivals = [rival.metrics[name].mean for rival in comparison.students if name in rival.metrics]
+    measured = row.role == "student" and name in row.metrics and len(rivals) > 1
+    return measured and round(row.metrics[name].mean, 3) == round(max(rivals), 3)
+
+
+def footnotes(comparison: Comparison) -> list[str]:
+    """Which reference each gap names or why it has no number, published numbers, what else to know."""
+    labels: dict[str, list[str]] = {}
+    for row, gain in comparison.gains.items():
+        if gain.reference:
+            labels.setdefault(f"gap closed is measured against {gain.reference_text}", []).append(row.label)
+        if gain.reason:
+            labels.setdefault(f"no gap closed: {gain.reason}", []).append(row.label)
+    everyone = len(comparison.gains)
+    whose = {text: "" if len(rows) == everyone else f" ({'; '.join(rows)})" for text, rows in labels.items()}
+    gaps = (text + rows for text, rows in whose.items())
+    return [*gaps, *published_notes(comparison), *comparison.notes]
+
+
+MEASURED = (*METRICS, "gain", "gap_closed")
+FIELDS = (
+    "role",
+    "variant",
+    *AXES,
+    "settings",
+    "seeds",
+    *(name + suffix for name in MEASURED for suffix in ("", "_interval")),
+    "gap_reference",
+    "gap_reason",
+    *COSTS,
+)
+
+
+def csv_table(comparison: Comparison) -> str:
+    """One line per variant. Accuracies, gain and gap are fractions, `_interval` the half-width of the 95 %
+    t-interval; an empty cell was not measured (or, for an interval, is one seed)."""
+    target = io.StringIO()
+    writer = csv.DictWriter(target, FIELDS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_record(row, comparison) for row in comparison.rows)
+    return target.getvalue()
+
+
+def _record(row: Row, comparison: Comparison) -> dict[str, object]:
+    gain = comparison.gains.get(row)
+    record: dict[str, object] = {
+        "role": row.role,
+        "variant": row.label,
+        **dict(zip(AXES, row.axes, strict=True)),
+        "settings": " ".join(row.differing),
+        "seeds": " ".join(map(str, row.seeds)),
+        **{name: value.mean for name, value in row.costs.items()},
+    }
+    measured = dict(row.metrics)
+    if gain:
+        record |= {"gap_reference": gain.reference_text, "gap_reason": gain.reason}
+        found = {"gain": gain.gain, "gap_closed": gain.closed}
+        measured |= {name: value for name, value in found.items() if value is not None}
+    for name, value in measured.items():
+        record |= {name: value.mean, f"{name}_interval": "" if value.interval is None else value.interval}
+    return record

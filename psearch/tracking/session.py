@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from psearch.files import replace_text
+
 log = logging.getLogger(__name__)
 
 UNSENT = "not-uploaded"
@@ -66,9 +68,7 @@ def finish(run: Any, exit_code: int) -> None:
 def stable_id(path: Path) -> str:
     """The run's id for all its attempts, made at the first."""
     if not path.exists():
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(secrets.token_hex(4))
-        os.replace(temporary, path)
+        replace_text(path, secrets.token_hex(4))
     return path.read_text().strip()
 
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
+from psearch.build import Facts, build
 from psearch.distill.distillation import Distillation
 from psearch.distill.teacher import People, Teacher
-from psearch.training.build import Facts, build
-from psearch.training.recipe import make_task
-from psearch.training.search import PARTS, SearchTask
+from psearch.studies.recipe import make_task
+from psearch.tasks.search import PARTS, SearchTask
 from psearch.types import Batch
 from tests import toys
 from tests.study import composed

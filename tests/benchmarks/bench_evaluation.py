@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from psearch.evaluation.coco import coco_AP
-from psearch.evaluation.context import ContextMatching
-from psearch.evaluation.detection import evaluate_detection
-from psearch.evaluation.files import read_detections, write_detections
+from psearch.evaluation.detection import coco_AP, evaluate_detection
+from psearch.evaluation.detections_file import read_detections, write_detections
 from psearch.evaluation.search import search, search_galleries
+from psearch.evaluation.similarities import ContextMatching
 from psearch.types import UNLABELLED, Detections, Query, Scene
 
 LENGTH = 256

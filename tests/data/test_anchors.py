@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from psearch.data.anchors import anchor_shapes
+from psearch.data.scenes import anchor_shapes
 from psearch.types import Scene, Split
 
 

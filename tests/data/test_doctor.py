@@ -10,9 +10,8 @@ from published_layouts import nasty_cuhk_sysu, nasty_prw
 
 from psearch.data.coco import coco
 from psearch.data.cuhk_sysu import cuhk_sysu
-from psearch.data.doctor import examine
+from psearch.data.doctor import COLOURS, examine, picture_sheet
 from psearch.data.prw import prw
-from psearch.data.sheet import COLOURS, picture_sheet
 from psearch.types import Benchmark, Query, Scene, Split
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from psearch.data.synthetic.benchmark import recipe_of, synthetic
 from psearch.data.synthetic.cache import annotated, flattened, render_split
-from psearch.data.synthetic.plan import draw_queries
+from psearch.data.synthetic.staging import draw_queries
 from psearch.types import Query, Scene
 
 STRIPES, BINS = 6, 8

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from psearch.data.synthetic.appearance import SIBLINGS, numbered_identity
 from psearch.data.synthetic.cache import Recipe, render_split
 from psearch.data.synthetic.draws import Draws
-from psearch.data.synthetic.identity import SIBLINGS, numbered_identity
 from psearch.data.synthetic.lens import View
 from psearch.data.synthetic.person import draw_person, draw_pose
-from psearch.data.synthetic.plan import Plan
 from psearch.data.synthetic.scene import (
     HIDDEN,
     NOBODY,
@@ -24,7 +23,7 @@ from psearch.data.synthetic.scene import (
     box_of,
     render_scene,
 )
-from psearch.data.synthetic.staging import Sprite
+from psearch.data.synthetic.staging import Plan, Sprite
 
 GOLDEN = "9f72e0d3b2af83fc015ca9d7f09a3baca5fa418595c5403915cfda0fe873f317"
 SMALL = Plan("test", 2, scenes=12, identities=8, first=0)

@@ -14,9 +14,8 @@ from psearch.distill.features import Features
 from psearch.distill.objectness import Objectness
 from psearch.distill.prototypes import Prototypes
 from psearch.distill.regions import Regions
-from psearch.distill.schedule import Linear
 from psearch.distill.teacher import Teacher
-from psearch.distill.term import Term
+from psearch.distill.term import Linear, Term
 from psearch.types import AnchorGrid, Tap
 from tests import toys
 from tests.distill.test_terms import PARTS, people

@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn.functional import conv2d, normalize
 
 from psearch.boxes import encode, region_targets
-from psearch.distill.bounded import bounded_regression
 from psearch.distill.cwd import CWD
 from psearch.distill.decoupled import Decoupled
+from psearch.distill.distances import bounded_regression
 from psearch.distill.distillation import Distillation
 from psearch.distill.embeddings import Embeddings
 from psearch.distill.features import Features

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from psearch.evaluation.coco import coco_AP, interpolated_precision
+from psearch.evaluation.detection import coco_AP, interpolated_precision
 from psearch.types import Detections, Scene
 
 PERSON, CLOSE, ELSEWHERE = (0.0, 0.0, 10.0, 20.0), (0.0, 2.0, 10.0, 22.0), (50.0, 0.0, 60.0, 20.0)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from psearch.evaluation.context import ContextMatching, most_similar
 from psearch.evaluation.pool import pool_detections
 from psearch.evaluation.search import search
+from psearch.evaluation.similarities import ContextMatching, most_similar
 from psearch.types import Detections, Query, Scene
 
 PLACES = np.array([[20.0 * i, 0, 20.0 * i + 15, 40] for i in range(4)], np.float32)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
+from psearch.evaluation.boxes import stack
 from psearch.evaluation.detection import DetectionResult, evaluate_detection, match_detections
-from psearch.evaluation.stacked import stack
 from psearch.types import UNLABELLED, Detections, Scene
 
 Box = tuple[float, float, float, float]

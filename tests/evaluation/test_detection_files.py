@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from psearch.evaluation.files import read_detections, write_detections
+from psearch.evaluation.detections_file import read_detections, write_detections
 from psearch.types import Scene
 
 SCENES = [

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from psearch.boxes import encode
-from psearch.evaluation import postprocess
-from psearch.evaluation.context import ContextMatching
-from psearch.evaluation.describe import describe
+from psearch.evaluation.describe import describe, detections
 from psearch.evaluation.evaluator import Evaluator
-from psearch.evaluation.galleries import cut
+from psearch.evaluation.protocols import cut
+from psearch.evaluation.similarities import ContextMatching
 from psearch.types import UNLABELLED, Batch, Detections, Pick, Query, Scene, SearchOutput, Split
 
 HEIGHT, WIDTH = 40, 60
@@ -177,15 +176,11 @@ def test_postprocessing_decodes_clips_thresholds_suppresses_and_returns_to_origi
         ignore=[],
         scenes=[0],
     )
-    (found,) = postprocess.detections(
-        output(boxes, anchors, [0.9, 0.8, 0.05, 0.7]), batch, score=0.1, nms=0.4, limit=5
-    )
+    (found,) = detections(output(boxes, anchors, [0.9, 0.8, 0.05, 0.7]), batch, score=0.1, nms=0.4, limit=5)
     np.testing.assert_allclose(found.boxes, [[1, 0, 11, 20], [45, 0, 50, 20]], atol=1e-4)
     np.testing.assert_allclose(found.scores, [0.9, 0.7], atol=1e-6)
     np.testing.assert_array_equal(found.embeddings, np.eye(4)[[0, 3]])
-    (first,) = postprocess.detections(
-        output(boxes, anchors, [0.9, 0.8, 0.05, 0.7]), batch, score=0.1, nms=0.4, limit=1
-    )
+    (first,) = detections(output(boxes, anchors, [0.9, 0.8, 0.05, 0.7]), batch, score=0.1, nms=0.4, limit=1)
     assert len(first.boxes) == 1
 
 

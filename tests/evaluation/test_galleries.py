@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from psearch.evaluation import similarities as room
-from psearch.evaluation.galleries import cut, rows_among, whole
+from psearch.evaluation.protocols import cut, rows_among, whole
 from psearch.evaluation.search import search, search_galleries
 from psearch.evaluation.similarities import similarities
 from psearch.types import Detections, Query, Scene

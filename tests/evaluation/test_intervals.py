@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from psearch.evaluation.intervals import bootstrap_interval
+from psearch.evaluation.metrics import bootstrap_interval
 
 
 def test_the_interval_is_the_textbook_one_for_many_queries_and_the_same_every_time():

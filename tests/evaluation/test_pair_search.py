@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from psearch.evaluation.context import ContextMatching
 from psearch.evaluation.evaluator import Evaluator
-from psearch.evaluation.pairs import PairSearch
+from psearch.evaluation.pairwise_inference import PairSearch
+from psearch.evaluation.similarities import ContextMatching
 from psearch.types import Batch, Query, Scene, Sought, Split
 from tests import toys
 

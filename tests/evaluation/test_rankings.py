@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from psearch.evaluation.rankings import RANKING, read_ranking, write_ranking
-from psearch.evaluation.result import Ranking
+from psearch.evaluation.result import RANKING, Ranking, read_ranking, write_ranking
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from psearch.build import Facts, build
 from psearch.distill.distillation import Distillation
 from psearch.distill.features import Features
 from psearch.distill.regions import Regions
@@ -16,8 +17,7 @@ from psearch.distill.teacher import Teacher
 from psearch.losses.identity import IdentityMemory
 from psearch.models.mobile import MobileC4
 from psearch.models.oim import OIMNetwork
-from psearch.training.build import Facts, build
-from psearch.training.search import PARTS, SearchTask
+from psearch.tasks.search import PARTS, SearchTask
 from psearch.types import EVERYTHING
 from tests import toys
 from tests.distill.test_terms import people

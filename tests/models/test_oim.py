@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.ops import roi_align
 
-from psearch.models.align import align
+from psearch.models.regions import align
 from psearch.models.resnet import ResNetC4
 from tests import toys
 
@@ -86,6 +86,6 @@ def test_weights_that_cannot_be_downloaded_say_where_to_put_them(monkeypatch):
     def offline(*_, **__):
         raise URLError("no route to host")
 
-    monkeypatch.setattr("psearch.models.imagenet.get_model", offline)
+    monkeypatch.setattr("psearch.models.backbone.get_model", offline)
     with pytest.raises(ValueError, match="checkpoints, or train from scratch"):
         ResNetC4(depth=18, pretrained=True)

@@ -10,7 +10,7 @@ from psearch.losses.guided import QueryObjectness, similarity
 from psearch.losses.identity import IdentityMemory
 from psearch.losses.proposals import ProposalLoss
 from psearch.losses.regions import RegionSampler
-from psearch.models.extent import average, extent
+from psearch.models.query_guidance import average, extent
 from psearch.types import SearchOutput, Sought
 from tests import toys
 

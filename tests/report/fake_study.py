@@ -17,6 +17,8 @@ from zlib import crc32
 import numpy as np
 import yaml
 
+from psearch.report.comparison import compare
+from psearch.report.page import ReportPaths, write_comparison
 from psearch.report.searches import RankedSearch
 from tests.report.fake_street import FakeStreet
 
@@ -213,10 +215,15 @@ def _config(student: str, compression: str, distill: str, seed: int) -> dict[str
     return {
         "seed": seed,
         "study": "fake",
-        "student": {"task": {"_target_": f"psearch.training.task.{student}"}},
+        "student": {"task": {"_target_": f"psearch.tasks.task.{student}"}},
         "compression": {"backbone": {"_target_": "psearch.models.backbone", "name": compression}},
         "teacher": {} if distill == "none" else {"checkpoint": None, "trainer": {"epochs": 20}},
         "distill": terms,
         "trainer": {"epochs": 12, "optimizer": {"lr": 0.002, "weight_decay": 0.05}},
         "evaluation": {"score": 0.5, "nms": 0.4, "protocol": "strict"},
     }
+
+
+def write_report(study: Path, **pictures: Any) -> ReportPaths:
+    """Compare the runs of one study and write its report into it."""
+    return write_comparison(compare([study]), study, title=study.resolve().name, **pictures)

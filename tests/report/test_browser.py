@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from psearch.report import write_report
-from tests.report.fake_study import NASTY, fake_study, nasty_study
+from tests.report.fake_study import NASTY, fake_study, nasty_study, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = [

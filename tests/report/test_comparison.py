@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from psearch.report import compare
-from psearch.report.comparison import Comparison
-from psearch.report.estimate import Estimate
-from psearch.report.row import Row
+from psearch.report.comparison import Comparison, compare
+from psearch.report.row import Estimate, Row
 from tests.report.fake_study import fake_results, fake_study, write_failed, write_run
 
 

@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from psearch.report import compare, write_report
-from psearch.report.commands import command
-from psearch.report.headline import headline
+from psearch.report.comparison import compare
+from psearch.report.headline import command, headline
 from psearch.report.page import script_json
-from tests.report.fake_study import NASTY, FakeStudy, fake_results, fake_study, nasty_study, write_run
+from tests.report.fake_study import (
+    NASTY,
+    FakeStudy,
+    fake_results,
+    fake_study,
+    nasty_study,
+    write_report,
+    write_run,
+)
 
 VOID = {"meta", "input", "img", "br", "link"}
 

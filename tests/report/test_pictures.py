@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from psearch.report import compare
-from psearch.report.album import CROP_HEIGHT, MISSED, RIGHT, WRONG, Album
-from psearch.report.finds import judge, read_finds
-from psearch.report.gallery import Gallery
+from psearch.report.album import CROP_HEIGHT, MISSED, RIGHT, WRONG, Album, judge, read_finds
+from psearch.report.comparison import compare
+from psearch.report.pictures import Gallery
 from psearch.report.searches import most_changed, spaced
 from psearch.types import Scene
 from tests.report.fake_study import fake_study

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from psearch.report import compare
+from psearch.report.comparison import compare
 from psearch.report.curves import read_curves, thin
-from psearch.report.palette import KNOWN, styles
+from psearch.report.figures import KNOWN, styles
 from psearch.report.plots import draw_bars, draw_curves, draw_frontier
 from tests.report.fake_study import fake_results, fake_study, write_run
 

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from psearch.report import compare, terminal_table
-from psearch.report.comparison import Comparison
-from psearch.report.csv_table import csv_table
-from psearch.report.tables import latex_table, markdown_table
+from psearch.report.comparison import Comparison, compare
+from psearch.report.tables import csv_table, latex_table, markdown_table, terminal_table
 from tests.report.fake_study import fake_results, fake_study, write_run
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-import psearch.sync
+from psearch.cli import sync as command
 from psearch.tracking.session import UNSENT
 from psearch.tracking.upload import running, waiting
 from psearch.tracking.wandb import Wandb
@@ -114,7 +114,7 @@ def test_what_cannot_be_done_is_said(study: Path, tmp_path: Path) -> None:
 
 def test_there_may_be_nothing_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "plain" / "run").mkdir(parents=True)
-    psearch.sync.sync([tmp_path / "plain"])
+    command.sync([tmp_path / "plain"])
     assert "no run of these studies used wandb" in capsys.readouterr().out
     with pytest.raises(ValueError, match="there is no study yours in"):
-        psearch.sync.sync([tmp_path / "yours"])
+        command.sync([tmp_path / "yours"])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from psearch.data.synthetic.appearance import Identity
 from psearch.data.synthetic.draws import Colour, scaled
 from psearch.data.synthetic.figure import Figure, Place
-from psearch.data.synthetic.identity import Identity
 
 CROWN, HEAD, RADIUS = 1.0, 0.915, 0.068
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import PIL
 
 from psearch.data.synthetic.cache import Recipe, load_split, obtain
-from psearch.data.synthetic.plan import Plan, check, draw_queries
+from psearch.data.synthetic.staging import Plan, check, draw_queries
 from psearch.types import Benchmark, Split
 
 SMALLEST = 48

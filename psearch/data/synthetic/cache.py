@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,8 +16,9 @@ from loky import ProcessPoolExecutor
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
-from psearch.data.synthetic.plan import Plan
 from psearch.data.synthetic.scene import NOBODY, Rendered, render_scene
+from psearch.data.synthetic.staging import Plan
+from psearch.files import new_folder, replace_json
 from psearch.types import UNLABELLED, Scene
 
 SCENES_WORTH_A_PROCESS = 100
@@ -73,18 +72,11 @@ def obtain(folder: Path, recipe: Recipe, workers: int) -> None:
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         if folder.exists():
             return
-        partial_folder = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(partial_folder, ignore_errors=True)
-        partial_folder.mkdir()
-        try:
+        with new_folder(folder) as unfinished:
             for plan in recipe.plans:
-                write_split(partial_folder, recipe, plan, workers)
-            sizes = {path.name: path.stat().st_size for path in sorted(partial_folder.iterdir())}
-            summary = {"recipe": asdict(recipe), "bytes": sizes}
-            (partial_folder / "contents.json").write_text(json.dumps(summary, indent=1))
-            os.replace(partial_folder, folder)
-        finally:
-            shutil.rmtree(partial_folder, ignore_errors=True)
+                write_split(unfinished, recipe, plan, workers)
+            sizes = {path.name: path.stat().st_size for path in sorted(unfinished.iterdir())}
+            replace_json(unfinished / "contents.json", {"recipe": asdict(recipe), "bytes": sizes})
 
 
 def write_split(folder: Path, recipe: Recipe, plan: Plan, workers: int) -> None:

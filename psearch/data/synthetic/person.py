@@ -15,10 +15,10 @@ from psearch.data.synthetic.accessories import (
     draw_shoulder_bag,
     draw_straps,
 )
+from psearch.data.synthetic.appearance import Identity
 from psearch.data.synthetic.draws import Draws, scaled, turn
 from psearch.data.synthetic.figure import Figure, Place
 from psearch.data.synthetic.garments import wear_lower, wear_upper
-from psearch.data.synthetic.identity import Identity
 
 VIEWS = 24
 PHASES = 16

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from psearch.data.synthetic.appearance import Identity, draw_stranger, numbered_identity
 from psearch.data.synthetic.draws import SCENE, Draws
 from psearch.data.synthetic.figure import around
-from psearch.data.synthetic.identity import Identity, draw_stranger, numbered_identity
 from psearch.data.synthetic.lens import CAMERAS, View, camera_sensor, draw_view, photograph
 from psearch.data.synthetic.staging import Sprite, place_people, place_things
 from psearch.data.synthetic.street import Street

@@ -1,0 +1,29 @@
+"""Cancel what waits or runs of a study: `python -m psearch.cancel STUDY`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from psearch.config.errors import MISTAKES, message
+
+
+def program() -> None:
+    """Cancel all jobs of a study that wait or run; `psearch.resubmit` goes on from their checkpoints."""
+    parser = argparse.ArgumentParser(prog="psearch cancel", description=program.__doc__)
+    parser.add_argument("study", metavar="STUDY", help="a folder below outputs/")
+    chosen = parser.parse_args()
+    from psearch.launch.slurm import queue
+    from psearch.launch.slurm.ledger import OUTPUTS, Ledger
+
+    try:
+        active = queue.active()
+        jobs = [entry.job for entry in Ledger(OUTPUTS / chosen.study).entries() if entry.job in active]
+        queue.cancel(jobs)
+    except MISTAKES as error:
+        sys.exit(f"error: {message(error)}")
+    print(f"{len(jobs)} jobs cancelled")
+
+
+if __name__ == "__main__":
+    program()

@@ -1,0 +1,131 @@
+"""What may be written on the command line, and what to write instead.
+
+Hydra itself accepts `+student.netwrok=1` in silence and answers a misspelt key with advice to add a '+'.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+from hydra import compose
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from psearch.config.signatures import check_targets, hint, parameters
+
+
+def check(config_name: str, overrides: list[str]) -> tuple[DictConfig, DictConfig]:
+    """Compose one job and refuse what no part of it understands; Hydra must be initialised.
+
+    Returns the config and Hydra's own node. Raises ValueError, one line that says what to write.
+    """
+    loader = GlobalHydra.instance().config_loader()
+    groups = dict(_groups(loader))
+    parsed = OverridesParser.create(loader).parse_overrides(overrides)
+    values = [o for o in parsed if not o.is_hydra_override() and not _chooses(o, groups)]
+    written = {override.input_line for override in values}
+    schema = _plain(compose(config_name, [text for text in overrides if text not in written]))
+    for override in values:
+        _check_key(override, dict(_keys(schema)), groups)
+    composed = compose(config_name, overrides, return_hydra_config=True)
+    cfg = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    check_targets(_plain(cfg))
+    _check_words(_plain(cfg))
+    return cfg, composed.hydra
+
+
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    plain = OmegaConf.to_container(cfg)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _groups(loader: ConfigLoader, parent: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Every group of ours with its choices."""
+    for name in loader.list_groups(parent):
+        group = f"{parent}/{name}" if parent else name
+        if group != "hydra":
+            yield group, loader.get_group_options(group)
+            yield from _groups(loader, group)
+
+
+def _keys(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every dotted key of a config with its value."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        name = f"{path}.{key}" if path else key
+        yield name, value
+        yield from _keys(value, name)
+
+
+def _chooses(override: Override, groups: dict[str, list[str]]) -> bool:
+    """Whether an override chooses from a group; ValueError if there is no such choice."""
+    options, value = groups.get(override.key_or_group), override.value()
+    if options is None or isinstance(value, dict):
+        return False
+    for choice in value if isinstance(value, list) else [value]:
+        if choice is None and "none" in options:
+            raise ValueError(f"{override.input_line}: write {override.key_or_group}=none")
+        if choice is not None and str(choice) not in options and not override.is_delete():
+            raise ValueError(
+                f"{override.input_line}: no such choice{hint(str(choice), options)} ({', '.join(options)})"
+            )
+    return True
+
+
+def _check_key(override: Override, keys: dict[str, Any], groups: dict[str, list[str]]) -> None:
+    key, line = override.key_or_group, override.input_line
+    if key in keys:
+        if override.is_add() and not isinstance(override.value(), dict | list):
+            raise ValueError(f"{line}: {key} is there already; write it without the '+'")
+        if not override.is_delete() and not _takes_mapping(key, keys, override.value()):
+            _check_kind(override, keys[key])
+        return
+    group = key.partition(".")[0]
+    if group in groups and group not in keys:
+        raise ValueError(f"{line}: no {group} is chosen; add {group}=... ({', '.join(groups[group])})")
+    parent, _, name = key.rpartition(".")
+    unset = _unset(keys.get(parent), parent)
+    if name not in unset:
+        near = {*keys, *groups, *(f"{parent}.{other}" for other in unset)}
+        raise ValueError(f"{line}: there is no key '{key}'{hint(key, near)}")
+    if not (override.is_add() or override.is_force_add()):
+        raise ValueError(f"{line}: no config file sets {key} yet; write +{line}")
+
+
+def _unset(node: Any, path: str) -> set[str]:
+    """Parameters of a node's target that the node leaves at their default."""
+    if not isinstance(node, dict):
+        return set()
+    return set(parameters(node, path) or ()) - set(node)
+
+
+def _takes_mapping(key: str, keys: dict[str, Any], value: Any) -> bool:
+    """Whether a mapping is given where the target says that it takes one beside a number: a schedule."""
+    parent, _, name = key.rpartition(".")
+    node = keys.get(parent)
+    annotation = (parameters(node, parent) or {}).get(name) if isinstance(node, dict) else None
+    return isinstance(value, dict) and any(get_origin(kind) is Mapping for kind in get_args(annotation))
+
+
+def _check_kind(override: Override, old: Any) -> None:
+    """A switch stays a switch and a number a number, also where no signature says so."""
+    new, example = override.value(), f"{override.key_or_group}={old}"
+    if isinstance(old, bool) and not isinstance(new, bool):
+        raise ValueError(f"{override.input_line}: true or false is expected")
+    number = isinstance(old, int | float) and not isinstance(old, bool)
+    if number and (isinstance(new, bool | list | dict) or (isinstance(new, str) and "${" not in new)):
+        raise ValueError(f"{override.input_line}: a number is expected, as in {example}")
+
+
+def _check_words(cfg: dict[str, Any]) -> None:
+    """A study is a folder directly in outputs/, and none of those that psearch keeps there itself."""
+    study, stage = str(cfg.get("study", "default")), cfg.get("stage", "all")
+    if not re.fullmatch(r"\w[\w.-]*", study) or study in ("data", "teachers"):
+        raise ValueError(f"study={study}: take letters, digits, '.', '_', '-' (not the names data, teachers)")
+    if stage not in ("all", "teacher"):
+        raise ValueError(f"stage={stage}: choose all or teacher")

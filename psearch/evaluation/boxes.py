@@ -1,0 +1,85 @@
+"""Overlap of boxes as evaluators need it: row against row, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+def area(boxes: np.ndarray) -> Floats:
+    """Areas (…) of boxes (…, 4), xyxy; 0 where a box is inside out."""
+    size: Floats = np.clip(boxes[..., 2:].astype(np.float64) - boxes[..., :2], 0, None)
+    return size.prod(axis=-1)
+
+
+def intersection(left: np.ndarray, right: np.ndarray) -> Floats:
+    """Area (…) that boxes left (…, 4) and right (…, 4) share, by broadcasting."""
+    low = np.maximum(left[..., :2], right[..., :2])
+    high = np.minimum(left[..., 2:], right[..., 2:])
+    return area(np.concatenate([low, high], axis=-1))
+
+
+def iou(left: np.ndarray, right: np.ndarray) -> Floats:
+    """Intersection over union (…) of boxes, by broadcasting; 0 where both have no area."""
+    shared = intersection(left, right)
+    union = area(left) + area(right) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def covered(boxes: np.ndarray, regions: np.ndarray) -> Floats:
+    """Share (…) of each box's own area that lies in a region, by broadcasting; 0 for boxes without area."""
+    shared = intersection(boxes, regions)
+    own = np.broadcast_to(area(boxes), shared.shape)
+    return np.divide(shared, own, out=np.zeros_like(shared), where=own > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Stacked:
+    """n boxes of S scenes, in scene order: boxes (n, 4) xyxy, original pixels; counts (S,) boxes in each."""
+
+    boxes: np.ndarray
+    counts: Integers
+
+    @property
+    def scene(self) -> Integers:
+        """(n,) the scene each box lies in."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+    @property
+    def starts(self) -> Integers:
+        """(S,) the first row of each scene."""
+        return np.cumsum(self.counts) - self.counts
+
+    def where(self, mask: Flags) -> Stacked:
+        """The boxes a mask (n,) marks, of the same scenes."""
+        counts = np.bincount(self.scene[mask], minlength=len(self.counts))
+        return Stacked(self.boxes[mask], counts)
+
+
+def stack(parts: Sequence[np.ndarray]) -> Stacked:
+    """One array (n_s, 4) per scene in one."""
+    counts = np.array([len(part) for part in parts], dtype=np.int64)
+    return Stacked(np.concatenate([np.zeros((0, 4), np.float32), *parts]), counts)
+
+
+def ranges(starts: Integers, counts: Integers) -> Integers:
+    """`start, start + 1, …` of `count` numbers for every pair, one after the other."""
+    ends = np.cumsum(counts)
+    return np.repeat(starts - (ends - counts), counts) + np.arange(ends[-1] if len(ends) else 0)
+
+
+def pairs(left: Stacked, right: Stacked, rows: Integers | None = None) -> tuple[Integers, Integers]:
+    """Rows (of left, of right) of all pairs that share a scene, ordered by left, then right.
+
+    rows: only these rows of left, in their order; the first answer then counts along them.
+    """
+    scene = left.scene if rows is None else left.scene[rows]
+    counts = right.counts[scene]
+    return np.repeat(np.arange(len(scene)), counts), ranges(right.starts[scene], counts)

@@ -1,0 +1,158 @@
+"""How the runs of a study are doing, from their directories, the ledger and SLURM."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from psearch.launch.slurm import queue
+from psearch.launch.slurm.ledger import COMPARISON, Entry, Ledger
+from psearch.runs.directory import is_finished, read_results
+from psearch.studies.teachers import places, ready
+
+LINES = 3
+"""Of an error that are shown."""
+
+
+@dataclass(frozen=True)
+class State:
+    """One run. state: done, running, pending (reason), failed, cancelled, …; error: its last lines."""
+
+    name: str
+    state: str
+    progress: str = ""
+    metric: str = ""
+    error: tuple[str, ...] = ()
+    log: Path | None = None
+
+
+def states(study: Path) -> list[State]:
+    """All runs of a study, those of its ledger first. Raises ValueError if there is no such study."""
+    if not study.is_dir():
+        raise ValueError(f"there is no study {study.name} in {study.parent}")
+    latest = Ledger(study).latest()
+    active, note = _active(latest)
+    ended = queue.ended([entry.job for entry in latest.values() if entry.job not in active])
+    found = [_submitted(study, e, active.get(e.job), ended.get(e.job, note)) for e in latest.values()]
+    known = {entry.directory for entry in latest.values()}
+    others = sorted(path.parent for path in study.glob("*/config.yaml"))
+    return found + [_local(path) for path in others if str(path) not in known and not _is_reference(path)]
+
+
+def _active(latest: dict[str, Entry]) -> tuple[dict[str, str], str]:
+    if not latest:
+        return {}, ""
+    try:
+        return queue.active(), "missing"
+    except ValueError as error:
+        return {}, f"unknown ({error})"
+
+
+def _submitted(study: Path, entry: Entry, active: str | None, ended: str) -> State:
+    directory = _directory(study, entry)
+    finished = all(map(ready, entry.trains)) if entry.trains else directory and is_finished(directory)
+    log = directory / "log.txt" if directory and (directory / "log.txt").exists() else Path(entry.log)
+    if directory is not None and finished and entry.name != COMPARISON:
+        return State(entry.name, "done", "100 %", _metric(directory), log=log)
+    progress = metric = ""
+    if directory is not None and entry.name != COMPARISON:
+        progress, metric = _progress(directory, running=active == "running"), _metric(directory)
+    if active is not None:
+        return State(entry.name, active, progress, metric, log=log)
+    if ended == "completed" and entry.name == COMPARISON:
+        return State(entry.name, "done", metric="report.html", log=log)
+    error = tuple(_error(directory, entry)) if ended not in ("cancelled",) else ()
+    return State(entry.name, ended, progress, metric, error, log)
+
+
+def _local(directory: Path) -> State:
+    """A run that no job of the ledger is for."""
+    log = directory / "log.txt"
+    if is_finished(directory):
+        return State(directory.name, "done", "100 %", _metric(directory), log=log)
+    running = _is_held(directory)
+    failed = (directory / "FAILED").exists()
+    state = "running" if running else "failed" if failed else "stopped"
+    error = tuple(_error(directory, None)) if state == "failed" else ()
+    return State(directory.name, state, _progress(directory, running=running), _metric(directory), error, log)
+
+
+def _directory(study: Path, entry: Entry) -> Path | None:
+    if entry.directory is not None:
+        return Path(entry.directory)
+    if entry.name == COMPARISON:
+        return study
+    teachers = [place for key in entry.trains for place in places(key)]
+    return next((place for place in teachers if not is_finished(place)), next(iter(teachers), None))
+
+
+def _is_reference(directory: Path) -> bool:
+    return (read_results(directory) or {}).get("role", "student") != "student"
+
+
+def _is_held(directory: Path) -> bool:
+    if not (directory / "run.lock").exists():
+        return False
+    try:
+        with FileLock(directory / "run.lock", timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _rows(directory: Path) -> Iterator[dict[str, Any]]:
+    """Rows of metrics.jsonl, the last first."""
+    path = directory / "metrics.jsonl"
+    for line in reversed(path.read_text().splitlines()) if path.exists() else ():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and row.get("step"):
+            yield row
+
+
+def _progress(directory: Path, *, running: bool) -> str:
+    """`40 %`, and of a running training the time left at its present pace, but for the evaluation."""
+    row = next((row for row in _rows(directory) if row.get("train/images_per_s")), None)
+    if row is None:
+        return ""
+    trainer = yaml.safe_load((directory / "config.yaml").read_text())["trainer"]
+    share = row["epoch"] / trainer["epochs"]
+    left = row["step"] * (1 / share - 1) * trainer["batch_size"] / row["train/images_per_s"]
+    return f"{share:.0%}".replace("%", " %") + (f", {timedelta(seconds=round(left))} left" if running else "")
+
+
+def _metric(directory: Path) -> str:
+    metrics = (read_results(directory) or {}).get("metrics", {})
+    for name in ("mAP", "gt_mAP"):
+        if name in metrics:
+            return f"{name} {metrics[name]:.3f}"
+    for row in _rows(directory):
+        for name in ("val/mAP", "train/total"):
+            if row.get(name) is not None:
+                return f"{name} {row[name]:.4g}"
+    return ""
+
+
+def _error(directory: Path | None, entry: Entry | None) -> list[str]:
+    """The last lines of what went wrong: of this attempt's traceback, else of the job's own output."""
+    failed = None if directory is None else directory / "FAILED"
+    if failed is not None and failed.exists() and (entry is None or failed.stat().st_mtime > entry.time):
+        text = failed.read_text(errors="replace")
+        with suppress(ValueError, KeyError, TypeError):
+            text = json.loads(text)["traceback"]
+    elif entry is not None and Path(entry.log).exists():
+        text = Path(entry.log).read_text(errors="replace")
+    else:
+        return []
+    return [line.rstrip() for line in re.split(r"\n+", text.strip())[-LINES:]]

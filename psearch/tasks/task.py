@@ -1,0 +1,68 @@
+"""What is trained, as a recipe makes it: a network and its criterion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from psearch.distill.distillation import Distillation
+from psearch.engine.options import Loader
+from psearch.models.network import Network
+from psearch.types import Benchmark
+
+
+class NetworkTask(nn.Module):
+    """batch -> named raw losses; see `psearch.engine.options.Task` for what the trainer asks of it.
+
+    network: what is kept in the end. criterion: its losses and their state.
+    """
+
+    network: Network
+    criterion: nn.Module
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Loss name -> weight in the sum."""
+        raise TypeError(f"{type(self).__name__} weighs no losses")
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """Fields of `SearchOutput` it is trained to fill, should it become a teacher."""
+        return frozenset()
+
+    @property
+    def prototypes(self) -> Tensor | None:
+        """Its own table of identities (n, d), if it has one."""
+        return None
+
+    def begin(self) -> None:
+        """Asked of a task whose training starts, not of one that is restored: where its weights come from, if
+        not from chance. ValueError if they cannot be had."""
+
+    def forward(self, batch: Any) -> dict[str, Tensor]:
+        raise TypeError(f"{type(self).__name__} defines no losses")
+
+    def at_epoch(self, epoch: float) -> None:
+        """Where the training is, in epochs; nothing to do where weights are constant."""
+
+    def after_step(self) -> None:
+        """Memories remember; nothing to do for most criteria."""
+
+    @property
+    def taught(self) -> bool:
+        """Whether it learns from a teacher, besides the data."""
+        return False
+
+    def agreement(self, batch: Any) -> dict[str, Tensor]:
+        """Every distillation term on a batch, as raw values; asked only of a task that is `taught`."""
+        raise TypeError(f"{type(self).__name__} has no teacher")
+
+    def learn_from(self, distillation: Distillation) -> None:
+        """Add what its teachers' terms ask. Raises ValueError if this task cannot be taught."""
+        raise ValueError("distill= is for person-search students; choose distill=none for this one")
+
+    def loader(self, benchmark: Benchmark, *, batch_size: int, seed: int, workers: int) -> Loader:
+        """Its training batches."""
+        raise TypeError(f"{type(self).__name__} brings no training batches")
