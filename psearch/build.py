@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pkgutil import resolve_name
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-
-from psearch.data.scenes import anchor_shapes
-from psearch.types import Benchmark
 
 TRUSTED = ("psearch.", "torch.optim.", "torch.nn.")
 
@@ -59,26 +55,3 @@ def _is_trusted(target: str) -> bool:
     except (ImportError, AttributeError, ValueError):
         return True
     return f"{getattr(found, '__module__', '')}.".startswith(TRUSTED)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a network and its losses must know of the data: kept in the checkpoint, so that the network can be
-    built again without the data.
-
-    identities: labelled training identities. anchor_sizes: input pixels. aspect: typical height over width.
-    """
-
-    identities: int
-    anchor_sizes: tuple[float, ...]
-    aspect: float
-
-    @classmethod
-    def of(cls, benchmark: Benchmark, *, anchors: int = 4) -> Facts:
-        """Read off a benchmark's training split."""
-        shapes = anchor_shapes(benchmark.train, benchmark.sides, anchors)
-        return cls(benchmark.identities, shapes.sizes, shapes.aspect)
-
-    def plain(self) -> dict[str, Any]:
-        """As a checkpoint stores it."""
-        return asdict(self) | {"anchor_sizes": list(self.anchor_sizes)}

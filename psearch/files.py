@@ -55,7 +55,7 @@ def replace_json(path: Path, content: Any) -> Path:
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> Path:
     """`replace` with a `.npz` of plain arrays."""
-    return replace(path, lambda file: np.savez(file, allow_pickle=False, **arrays))  # type: ignore[arg-type]
+    return replace(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
 
 def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:

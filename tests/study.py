@@ -9,6 +9,7 @@ from hydra import initialize_config_dir
 
 from psearch.config.compose import resolved, variant
 from psearch.config.overrides import check
+from psearch.runs.config import RunConfig
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 TINY = (
@@ -36,8 +37,8 @@ def teachers(*names: str) -> tuple[str, ...]:
     return (f"teacher=[{','.join(names)}]" if len(names) > 1 else f"teacher={names[0]}", *sizes)
 
 
-def composed(*overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The plain config and the variant of a run, as the entry point hands them on."""
+def composed(*overrides: str) -> tuple[RunConfig, dict[str, Any]]:
+    """The config and the variant of a run, as the entry point hands them on."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg, hydra = check("train", [*TINY, *overrides])
-        return resolved(cfg), variant(cfg, hydra)
+        return RunConfig.parse(resolved(cfg)), variant(cfg, hydra)

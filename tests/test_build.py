@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from psearch.build import Facts, build
+from psearch.build import build
 from psearch.studies.recipe import restored_task
+from psearch.tasks.task import DatasetFacts
 
-FACTS = Facts(identities=3, anchor_sizes=(16.0,), aspect=2.0)
+FACTS = DatasetFacts(identities=3, anchor_sizes=(16.0,), aspect=2.0)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,10 @@ def test_optimisers_and_schedules_are() -> None:
 
 def test_a_checkpoint_cannot_name_anything_else(tmp_path: Path) -> None:
     trap = {"_target_": "psearch.files.os.mkdir", "path": str(tmp_path / "sprung")}
-    state = {"facts": FACTS.plain(), "config": {"student": trap, "compression": {}, "trainer": {}}}
+    state = {
+        "facts": FACTS.plain(),
+        "config": {"student": trap, "compression": {}, "trainer": {}, "data": {}, "seed": 0},
+    }
     with pytest.raises(ValueError, match="is refused"):
         restored_task(state, tmp_path / "last.pt")
     assert not (tmp_path / "sprung").exists()

@@ -14,6 +14,7 @@ from hydra import initialize_config_dir
 from psearch.config.compose import resolved, variant
 from psearch.config.overrides import check
 from psearch.config.program import CONF
+from psearch.runs.config import EvaluateConfig, RunConfig
 from psearch.studies.compare import compare_studies
 from psearch.studies.evaluate import evaluate
 from psearch.studies.train import run
@@ -44,10 +45,12 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def composed(root: str, *overrides: str) -> tuple[dict[str, Any], Any]:
+def composed(root: str, *overrides: str) -> tuple[Any, Any]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg, hydra = check(root, list(overrides))
-        return resolved(cfg), variant(cfg, hydra) if root == "train" else None
+        if root == "train":
+            return RunConfig.parse(resolved(cfg)), variant(cfg, hydra)
+        return EvaluateConfig.parse(resolved(cfg)), None
 
 
 def results(directory: Path) -> dict[str, Any]:

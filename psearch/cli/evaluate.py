@@ -13,10 +13,11 @@ from psearch.config.program import CONF, start
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")
 def main(cfg: DictConfig) -> float:
     """One evaluation: prints it, and returns search mAP (or the upper bound)."""
+    from psearch.runs.config import EvaluateConfig
     from psearch.studies.evaluate import evaluate  # loads torch, which completion and help do without
 
     with portable():
-        return evaluate(resolved(cfg))
+        return evaluate(EvaluateConfig.parse(resolved(cfg)))
 
 
 def program() -> None:

@@ -13,10 +13,11 @@ from psearch.config.program import CONF, start
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def main(cfg: DictConfig) -> float | None:
     """One job: what is left of the config here is a plain dict."""
+    from psearch.runs.config import RunConfig
     from psearch.studies.train import run  # loads torch, which completion and help do without
 
     with portable():
-        return run(resolved(cfg), variant(cfg))
+        return run(RunConfig.parse(resolved(cfg)), variant(cfg))
 
 
 def program() -> None:

@@ -13,6 +13,7 @@ import socket
 import subprocess
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -99,7 +100,7 @@ NORMS = ("local", "sync")
 """Each rank normalises its part of the batch by itself, or all parts as one."""
 
 
-def synchronise(task: nn.Module, device: torch.device) -> None:
+def synchronise(task: Any, device: torch.device) -> None:
     """Make every BatchNorm of a task see the batches of all ranks; its parameters, their names and what it
     computes in evaluation mode stay. Nothing to do for one rank. Raises ValueError on CPUs, where torch
     cannot."""

@@ -109,22 +109,23 @@ def make_plan(config_name: str, hydra: Sequence[str], points: Sequence[Sequence[
 
 def _compose(config_name: str, hydra: Sequence[str], point: Overrides) -> Job:
     from psearch.identity import job_name
+    from psearch.runs.config import RunConfig
     from psearch.runs.directory import is_finished
-    from psearch.studies.assembly import terms_of
+    from psearch.studies.assembly import make_terms
     from psearch.studies.teachers import needed, ready
 
     cfg, settings = check(config_name, [*hydra, *point])
-    config = resolved(cfg)
-    terms_of(config)
+    config = RunConfig.parse(resolved(cfg))
+    make_terms(config.terms)
     keys, chosen = needed(config), variant(cfg, settings)
     missing = tuple(key for key in keys if not ready(key))
-    job = Job(point, config["study"], config=config, variant=chosen)
-    if config["stage"] == "teacher":
+    job = Job(point, config.study, config=config.plain, variant=chosen)
+    if config.only_teachers:
         done = bool(keys) and not missing
         return replace(job, trains=keys, name=_training(chosen, keys), done=done)
-    name = job_name(chosen, config)
-    directory = config["directory"] or str(Path("outputs", config["study"], name))
-    done = config["directory"] is None and is_finished(Path(directory))
+    name = job_name(chosen, config.plain)
+    directory = config.directory or str(Path("outputs", config.study, name))
+    done = config.directory is None and is_finished(Path(directory))
     return replace(job, teachers=() if done else missing, name=name, directory=directory, done=done)
 
 

@@ -1,10 +1,8 @@
-"""A student put together with its teachers; and a rehearsal, before anybody is trained for nothing."""
+"""A student put together with its teachers' terms; and a check, before anybody is trained for nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -13,15 +11,16 @@ from psearch.distill.distillation import Distillation
 from psearch.distill.teacher import People, Teacher
 from psearch.distill.term import Term
 from psearch.runs import checkpoint
-from psearch.studies.recipe import new_task, recipes, restored_task
+from psearch.runs.config import Node, RunConfig, TeacherConfig
+from psearch.studies.recipe import new_task, restored_task
 from psearch.tasks.task import NetworkTask
 from psearch.types import Benchmark
 
 
-def terms_of(config: Mapping[str, Any]) -> dict[str, Term]:
+def make_terms(nodes: Mapping[str, Node]) -> dict[str, Term]:
     """The chosen terms by their names. Raises ValueError for an argument that a term cannot take."""
     terms = {}
-    for name, node in config["distill"].items():
+    for name, node in nodes.items():
         try:
             terms[name] = build(node)
         except ValueError as error:
@@ -29,29 +28,31 @@ def terms_of(config: Mapping[str, Any]) -> dict[str, Term]:
     return terms
 
 
-def teach(task: NetworkTask, teachers: Sequence[Teacher], config: Mapping[str, Any]) -> None:
-    """Let a student learn from teachers by the terms of its config. Raises ValueError if it cannot."""
-    task.learn_from(Distillation(teachers, terms_of(config), student=task.network))
+def attach_distillation(task: NetworkTask, teachers: Sequence[Teacher], terms: Mapping[str, Node]) -> None:
+    """Let a student learn from teachers by these terms. Raises ValueError if it cannot."""
+    task.learn_from(Distillation(teachers, make_terms(terms), student=task.network))
 
 
-def rehearse(config: Mapping[str, Any], benchmark: Benchmark) -> None:
-    """Put a run together with teachers that have learnt nothing yet: ValueError now, and not after their
-    training, where student, terms and teachers do not go together."""
-    student, _ = new_task(config, benchmark, seed=config["seed"])
-    teach(student, [_novice(name, node, benchmark) for name, node in recipes(config).items()], config)
+def check_compatibility(config: RunConfig, benchmark: Benchmark) -> None:
+    """Put a run together with untrained teachers: ValueError now, and not after their training, where
+    student, terms and teachers do not go together."""
+    student, _ = new_task(config, benchmark)
+    teachers = [_untrained_teacher(teacher, benchmark) for teacher in config.teachers.values()]
+    attach_distillation(student, teachers, config.terms)
 
 
-def _novice(name: str, node: Mapping[str, Any], benchmark: Benchmark) -> Teacher:
-    """A teacher as its recipe or its checkpoint makes it, which knows every identity by chance only."""
-    if path := node.get("checkpoint"):
-        task = restored_task(checkpoint.load(path), Path(path))
+def _untrained_teacher(config: TeacherConfig, benchmark: Benchmark) -> Teacher:
+    """A teacher as its recipe or its checkpoint makes it, with features that tell every identity apart."""
+    if config.checkpoint is not None:
+        task = restored_task(checkpoint.load(config.checkpoint), config.checkpoint)
     else:
-        task, _ = new_task(node, benchmark, seed=node["seed"])
+        assert config.recipe is not None
+        task, _ = new_task(config.recipe, benchmark)
     count = benchmark.identities
     embeddings = torch.eye(count, task.network.embedding_size)
     return Teacher(
         task.network,
-        name=name,
+        name=config.name,
         fingerprint="",
         provides=task.provides,
         prototypes=task.prototypes,

@@ -38,11 +38,11 @@ def compare_studies(studies: Sequence[Path], directory: Path | None = None, *, d
     pictures: dict[str, Any] = {}
     if everyone:
         compare([member.directory for member in everyone])  # unlike ones are refused before any work
-        benchmark: Benchmark = build(everyone[0].config["data"])
+        benchmark: Benchmark = build(everyone[0].config.data)
         for study, own in members.items():
             make_references(study, benchmark, own, device=device_named(device))
             measure_costs(own, benchmark, device=device_named(device))
-        split = split_named(benchmark, everyone[0].config["evaluation"]["split"])
+        split = split_named(benchmark, everyone[0].config.evaluation.split)
         searches = {member.directory.name: _searches(member, split) for member in everyone}
         pictures = {"searches": searches, "read": split.read, "scenes": split.scenes}
     comparison = compare(studies)

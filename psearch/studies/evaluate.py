@@ -13,81 +13,71 @@ import torch
 import yaml
 
 from psearch import distributed
-from psearch.build import build
 from psearch.engine.process_group import join
 from psearch.evaluation.detections_file import DETECTIONS, write_detections
 from psearch.evaluation.result import RANKING, Evaluation, write_ranking
 from psearch.files import replace_json, replace_text
 from psearch.identity import config_hash
 from psearch.runs import checkpoint
+from psearch.runs.config import EvaluateConfig, Node, Recipe
 from psearch.runs.labels import summary
-from psearch.studies.measurement import Yardstick, device_named, measure, origin, short
+from psearch.studies.fit import read_data
+from psearch.studies.measurement import EvaluationSetup, device_named, measure, origin, short
 from psearch.studies.recipe import restored_task
+from psearch.studies.teachers import variant_of
 
 OUTPUTS = Path("outputs/evaluate")
 
 
-def evaluate(config: dict[str, Any]) -> float:
-    """Evaluate what `conf/evaluate.yaml` names, print it and write `results.json`, as a training does.
-    Several ranks share the work; the first one prints and writes.
+def evaluate(config: EvaluateConfig) -> float:
+    """Evaluate a checkpoint or detections, print it and write `results.json`, as a training does. Several
+    ranks share the work; the first one prints and writes.
 
-    config: resolved and plain. Returns search mAP, or `gt_mAP` of a network that does not detect.
-    Raises ValueError for a file that is missing, damaged or of other data, and where nothing or both
-    a checkpoint and detections are named.
+    Returns search mAP, or `gt_mAP` of a network that does not detect. Raises ValueError for a file that is
+    missing, damaged or of other data.
     """
     subject = _subject(config)
-    evaluation = dict(config["evaluation"])
-    if config["protocol"]:
-        evaluation["evaluator"] = evaluation["evaluator"] | {"protocol": config["protocol"]}
-    whole = {**subject.config, "evaluation": evaluation}
-    join(gpu=config["device"] != "cpu" and torch.cuda.is_available())
-    distributed.on_first_rank(
-        lambda: build(whole["data"]) and None
-    )  # renders or reads what all find ready then
-    benchmark = build(whole["data"])
-    device = device_named(config["device"])
-    yardstick = Yardstick.of(benchmark, evaluation, device=device, workers=config["workers"])
-    found, measured = subject.measured(yardstick)
+    whole = {**subject.config, "evaluation": config.plain["evaluation"]}
+    join(gpu=config.device != "cpu" and torch.cuda.is_available())
+    benchmark = read_data(subject.data)
+    device = device_named(config.device)
+    setup = EvaluationSetup.of(benchmark, config.evaluation, device=device, workers=config.workers)
+    found, measured = subject.measured(setup)
     results = {"status": "ok", "role": "student"} | subject.known(benchmark.name) | measured | origin(whole)
-    output = Path(config["output"] or OUTPUTS / _job(subject, whole))
+    output = config.output or OUTPUTS / _job(subject, whole)
 
     def tell() -> None:
         _write(output, whole, results)
         write_ranking(output / RANKING, found.result.ranking)
         print(summary(results), f"results: {short(output / 'results.json')}", sep="\n")
-        if config["save_detections"]:
+        if config.save_detections:
             file = output / DETECTIONS
-            write_detections(file, yardstick.split.scenes, found.detections, found.query_embeddings)
+            write_detections(file, setup.split.scenes, found.detections, found.query_embeddings)
             print(f"detections: {short(file)}")
 
     distributed.on_first_rank(tell)
     return float(results["metrics"].get("mAP", results["metrics"].get("gt_mAP")))
 
 
-def _job(subject: _Checkpoint | _File, config: dict[str, Any]) -> str:
+def _job(subject: _Checkpoint | _File, config: Mapping[str, Any]) -> str:
     """`<run>-<last or best>-<6 hex of its file and the config>`: same arguments, same directory."""
     text = f"{subject.path.resolve()} {config_hash(config)}"
     return f"{subject.name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
-def _write(output: Path, config: dict[str, Any], results: dict[str, Any]) -> None:
+def _write(output: Path, config: Mapping[str, Any], results: dict[str, Any]) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    replace_text(output / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    replace_text(output / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
     replace_json(output / "results.json", results)
 
 
-def _subject(config: Mapping[str, Any]) -> _Checkpoint | _File:
-    if bool(config["checkpoint"]) == bool(config["detections"]):
-        raise ValueError("name what to evaluate: either checkpoint=FILE.pt or detections=FILE.npz")
-    data = config.get("data")
-    if config["checkpoint"]:
-        return _Checkpoint.of(Path(config["checkpoint"]), data)
-    if not data:
-        raise ValueError("detections= are of a data set: add data=… (and its data.root=…) to the command")
-    path = Path(config["detections"])
-    if not path.is_file():
-        raise ValueError(f"there are no detections {path}: check the path")
-    return _File(path, {"data": data, "seed": 0})
+def _subject(config: EvaluateConfig) -> _Checkpoint | _File:
+    if config.checkpoint is not None:
+        return _Checkpoint.of(config.checkpoint, config.data)
+    assert config.detections is not None and config.data is not None
+    if not config.detections.is_file():
+        raise ValueError(f"there are no detections {config.detections}: check the path")
+    return _File(config.detections, config.data)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,23 +86,32 @@ class _Checkpoint:
 
     path: Path
     state: Mapping[str, Any]
-    config: dict[str, Any]
+    data: Node
+    seed: int
 
     @classmethod
-    def of(cls, path: Path, data: Any) -> _Checkpoint:
+    def of(cls, path: Path, data: Node | None) -> _Checkpoint:
         state = checkpoint.load(path)
-        trained = state.get("config")
-        if not isinstance(trained, dict) or "data" not in trained:
-            raise ValueError(f"{path} is no checkpoint of psearch: it does not say what it was trained by")
-        return cls(path, state, {**trained, "data": data or trained["data"]})
+        try:
+            recipe = Recipe.parse(state["config"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is no checkpoint of psearch: it does not say what it was trained by ({error})"
+            ) from error
+        return cls(path, state, data or recipe.data, recipe.seed)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What it was trained by, with the data it is measured on."""
+        return {**self.state["config"], "data": self.data}
 
     @property
     def name(self) -> str:
         return "-".join([self.path.resolve().parent.name, self.path.stem])
 
-    def measured(self, yardstick: Yardstick) -> tuple[Evaluation, dict[str, Any]]:
-        task = restored_task(self.state, self.path).to(yardstick.device)
-        return measure(task, yardstick)
+    def measured(self, setup: EvaluationSetup) -> tuple[Evaluation, dict[str, Any]]:
+        task = restored_task(self.state, self.path).to(setup.device)
+        return measure(task, setup)
 
     def known(self, data: str) -> dict[str, Any]:
         """Its variant and teacher as its run recorded them; a run that is not finished has a name only."""
@@ -120,7 +119,7 @@ class _Checkpoint:
             run = json.loads((self.path.parent / "results.json").read_text())
         except (OSError, ValueError):
             run = {}
-        variant = run.get("variant") or _variant(self.path.resolve().parent.name, self.config["seed"])
+        variant = run.get("variant") or variant_of(self.path.resolve().parent.name, self.seed)
         training = {"epochs": self.state["epoch"], "seconds": self.state["seconds"]}
         return {
             "variant": variant | {"data": data},
@@ -134,22 +133,22 @@ class _File:
     """What some detector found."""
 
     path: Path
-    config: dict[str, Any]
+    data: Node
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Of what it is known to be made by: its data."""
+        return {"data": self.data, "seed": 0}
 
     @property
     def name(self) -> str:
         return self.path.stem
 
-    def measured(self, yardstick: Yardstick) -> tuple[Evaluation, dict[str, Any]]:
-        evaluation = yardstick.file(self.path)
-        return evaluation, yardstick.record(evaluation) | {"cost": {}}
+    def measured(self, setup: EvaluationSetup) -> tuple[Evaluation, dict[str, Any]]:
+        evaluation = setup.file(self.path)
+        return evaluation, setup.record(evaluation) | {"cost": {}}
 
     def known(self, data: str) -> dict[str, Any]:
         """Nothing but its name."""
-        variant = _variant(self.path.stem, self.config["seed"]) | {"data": data}
+        variant = variant_of(self.path.stem) | {"data": data}
         return {"variant": variant, "teachers": [], "training": {}}
-
-
-def _variant(name: str, seed: int) -> dict[str, Any]:
-    words = {"student": name, "compression": "", "teacher": "none", "distill": "none"}
-    return words | {"seed": seed, "overrides": []}

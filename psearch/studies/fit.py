@@ -1,8 +1,11 @@
-"""One training, student or teacher: from a claimed run directory to trained weights."""
+"""One training, student or teacher: from an acquired run directory to a loop that is ready to go, and on to
+its results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,58 +16,87 @@ from psearch.distill.teacher import Teacher
 from psearch.engine.loop import TrainingLoop
 from psearch.engine.options import TrainerOptions
 from psearch.runs.checkpoint import LAST
+from psearch.runs.config import Node, Recipe
 from psearch.runs.directory import Run
 from psearch.runs.labels import summary_of, tracker_of
-from psearch.studies.assembly import teach
+from psearch.studies.assembly import attach_distillation
 from psearch.studies.recipe import new_task
 from psearch.tasks.task import NetworkTask
 from psearch.tracking.tracker import Tracker
 from psearch.types import Benchmark
 
 
-def fit(
+@dataclass(frozen=True, eq=False)
+class Workplace:
+    """What every training of a run shares: its data, its device, and the logger it is watched by."""
+
+    benchmark: Benchmark
+    device: torch.device
+    logger: Callable[..., Any]
+
+
+def read_data(node: Mapping[str, Any]) -> Benchmark:
+    """The data set of a node of `conf/data`, on every rank."""
+    distributed.on_first_rank(lambda: build(node) and None)
+    benchmark: Benchmark = build(node)
+    return benchmark
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A training that is ready to go: `loop.train()` starts it, `finish` writes its results."""
+
+    run: Run
+    task: NetworkTask
+    loop: TrainingLoop
+    tracker: Tracker
+
+    def finish(self, trained: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
+        """trained: what the loop returned. measured: the rest of `results.json`. Returns all of it."""
+        results = {"status": "ok", "training": trained, **measured}
+        distributed.on_first_rank(lambda: self.run.finish(results))
+        self.tracker.summary(summary_of(results))
+        self.tracker.checkpoint(self.run.directory / LAST)
+        return results
+
+
+@contextmanager
+def training(
     run: Run,
-    benchmark: Benchmark,
+    recipe: Recipe,
+    workplace: Workplace,
     *,
-    device: torch.device,
-    logger: Callable[..., Any],
     study: str,
     job_type: str,
     variant: Mapping[str, Any],
     teachers: Sequence[Teacher] = (),
-    evaluate: Callable[[NetworkTask, Tracker], dict[str, Any]] | None = None,
+    terms: Mapping[str, Node] | None = None,
     validate: Callable[[NetworkTask], dict[str, float]] | None = None,
-) -> dict[str, Any]:
-    """Train what the run's config says, resumed where it stopped, then evaluate and write its results.
+) -> Iterator[Training]:
+    """A block in which a recipe can be trained in `run`, going on from its last checkpoint, and is tracked.
 
-    variant: what the run is called by in tracking. evaluate: the trained task and the tracker (for pictures)
-    -> what `results.json` holds besides status and training. validate: the task -> metrics on the validation
-    split, every `trainer.validate_every` epochs. Returns the results.
+    variant: what the run is called by in tracking. terms: the distillation terms that read the teachers.
+    validate: the task -> metrics on the validation split, every `trainer.validate_every` epochs.
     """
-    config = run.config
-    trainer: TrainerOptions = build(config["trainer"])
-    with tracker_of(
-        logger, run.directory, config=config, variant=variant, study=study, job_type=job_type
-    ) as tracker:
-        task, facts = new_task(config, benchmark, seed=config["seed"])
+    options: TrainerOptions = build(recipe.trainer)
+    named: dict[str, Any] = {"config": recipe.plain, "variant": variant, "study": study, "job_type": job_type}
+    with tracker_of(workplace.logger, run.directory, **named) as tracker:
+        benchmark = workplace.benchmark
+        task, facts = new_task(recipe, benchmark)
         if teachers:
-            teach(task, teachers, config)
+            attach_distillation(task, teachers, terms or {})
         loader = task.loader(
-            benchmark, batch_size=trainer.batch_size, seed=config["seed"], workers=trainer.workers
+            benchmark, batch_size=options.batch_size, seed=recipe.seed, workers=options.workers
         )
         loop = TrainingLoop(
             task,
             loader,
-            trainer,
+            options,
             run=run,
             tracker=tracker,
-            seed=config["seed"],
-            device=device,
+            seed=recipe.seed,
+            device=workplace.device,
             validate=(lambda: validate(task)) if validate else None,
             facts=facts.plain() | {"data": benchmark.train_fingerprint},
         )
-        results = {"status": "ok", "training": loop.train()} | (evaluate(task, tracker) if evaluate else {})
-        distributed.on_first_rank(lambda: run.finish(results))
-        tracker.summary(summary_of(results))
-        tracker.checkpoint(run.directory / LAST)
-    return results
+        yield Training(run, task, loop, tracker)

@@ -22,12 +22,13 @@ from psearch.identity import config_hash
 from psearch.models.cost import cost
 from psearch.models.network import Network
 from psearch.runs import provenance
+from psearch.runs.config import EvaluationConfig
 from psearch.tasks.task import NetworkTask
 from psearch.types import Benchmark, Detections, Query, Split
 
 
 @dataclass(frozen=True, eq=False)
-class Yardstick:
+class EvaluationSetup:
     """A split of a benchmark, further galleries to search (name -> queries), and the evaluator's rules.
 
     workers: processes that decode scenes.
@@ -42,18 +43,12 @@ class Yardstick:
 
     @classmethod
     def of(
-        cls, benchmark: Benchmark, evaluation: Mapping[str, Any], *, device: torch.device, workers: int = 0
-    ) -> Yardstick:
-        """From the plain node of a file in `conf/evaluation`.
-
-        Raises ValueError for a split or gallery that the data set does not have.
-        """
-        split = split_named(benchmark, evaluation["split"])
-        names = evaluation.get("galleries") or ()
-        if not isinstance(names, list | tuple):
-            raise ValueError(f"evaluation.galleries={names}: write a list, as in [50,-1]")
-        galleries = {str(name): searches(split, name) for name in names}
-        return cls(benchmark, split, galleries, build(evaluation["evaluator"]), device, workers)
+        cls, benchmark: Benchmark, evaluation: EvaluationConfig, *, device: torch.device, workers: int = 0
+    ) -> EvaluationSetup:
+        """Raises ValueError for a split or gallery that the data set does not have."""
+        split = split_named(benchmark, evaluation.split)
+        galleries = {str(name): searches(split, name) for name in evaluation.galleries}
+        return cls(benchmark, split, galleries, build(evaluation.evaluator), device, workers)
 
     def network(self, network: Network) -> Evaluation:
         """One pass of the network over the scenes, then everything there is to measure."""
@@ -75,7 +70,7 @@ class Yardstick:
             network, self.loader(), self.split, found, galleries=self.galleries, device=self.device
         )
 
-    def validation(self) -> Yardstick | None:
+    def validation(self) -> EvaluationSetup | None:
         """The same rules on the validation split, its own galleries only; None if there is no such split."""
         val = self.benchmark.val
         return None if val is None else replace(self, split=val, galleries={})
@@ -142,24 +137,24 @@ def origin(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"code": provenance.code(), "machine": provenance.machine(), "config_hash": config_hash(config)}
 
 
-def measure(task: NetworkTask, yardstick: Yardstick) -> tuple[Evaluation, dict[str, Any]]:
+def measure(task: NetworkTask, setup: EvaluationSetup) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluate a task's network -> the evaluation, and its part of `results.json`."""
-    evaluation = yardstick.network(task.network)
+    evaluation = setup.network(task.network)
     spent = distributed.on_first_rank(
-        lambda: network_cost(task.network, yardstick.benchmark, device=yardstick.device)
+        lambda: network_cost(task.network, setup.benchmark, device=setup.device)
     )
-    return evaluation, yardstick.record(evaluation) | {"cost": spent}
+    return evaluation, setup.record(evaluation) | {"cost": spent}
 
 
 @torch.no_grad()
-def agreement(task: NetworkTask, yardstick: Yardstick) -> dict[str, float]:
+def agreement(task: NetworkTask, setup: EvaluationSetup) -> dict[str, float]:
     """Each distillation term over scenes it was not trained on, the mean of its batches: how near the student
     has come to its teachers. Empty for a task that nobody teaches."""
     if not task.taught:
         return {}
-    batches = iter(yardstick.loader())
+    batches = iter(setup.loader())
     with distributed.single_process():
-        mine = [_on_cpu(task.agreement(batch.to(yardstick.device))) for batch in batches]
+        mine = [_on_cpu(task.agreement(batch.to(setup.device))) for batch in batches]
     seen = [values for part in distributed.all_gather(mine) for values in part]
     return {name: float(torch.stack([values[name] for values in seen]).mean()) for name in seen[0]}
 

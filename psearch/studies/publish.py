@@ -34,7 +34,7 @@ def track(comparison: Comparison, study: Path, members: Sequence[Student]) -> No
             if run.name in own:  # one that has finished meanwhile is for the next comparison
                 _tell(own[run.name], _cost(run) | _gain(comparison.gains.get(row), run.seed))
     last = max(members, key=lambda member: (member.directory / "results.json").stat().st_mtime)
-    logger = build(last.config["logger"])
+    logger = build(last.config.logger)
     for row in comparison.rows:
         if row.role != "student":
             _tell_reference(row, study, logger)
@@ -57,11 +57,11 @@ def _tell(student: Student, told: Mapping[str, float | str]) -> None:
     if _known(student.directory, told):
         return
     with tracker_of(
-        build(student.config["logger"]),
+        build(student.config.logger),
         student.directory,
-        config=student.config,
+        config=student.config.plain,
         variant=student.results["variant"],
-        study=student.config["study"],
+        study=student.config.study,
         job_type="student",
     ) as tracker:
         tracker.summary(told)

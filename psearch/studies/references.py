@@ -18,7 +18,8 @@ import yaml
 from psearch.evaluation.detections_file import DETECTIONS, read_detections
 from psearch.files import replace_json
 from psearch.runs import checkpoint, provenance
-from psearch.studies.measurement import Yardstick, measure, network_cost, origin
+from psearch.runs.config import RunConfig
+from psearch.studies.measurement import EvaluationSetup, measure, network_cost, origin
 from psearch.studies.recipe import restored_task
 from psearch.studies.teachers import TeacherRun, variant_of, weights_print
 from psearch.tasks.task import NetworkTask
@@ -32,7 +33,7 @@ class Student:
     """A finished run of a study."""
 
     directory: Path
-    config: Mapping[str, Any]
+    config: RunConfig
     results: Mapping[str, Any]
 
 
@@ -42,7 +43,7 @@ def students(study: Path) -> list[Student]:
     for path in sorted(study.glob("*/results.json")):
         try:
             results = json.loads(path.read_text())
-            config = yaml.safe_load((path.parent / "config.yaml").read_text())
+            config = RunConfig.parse(yaml.safe_load((path.parent / "config.yaml").read_text()))
         except (OSError, ValueError, yaml.YAMLError):
             continue
         if results.get("status") == "ok" and results.get("role") == "student":
@@ -59,8 +60,8 @@ def make_references(
     """
     taught = {known["directory"]: (known, m) for m in members for known in m.results.get("teachers") or ()}
     for directory, (known, member) in taught.items():
-        checkpoint = member.config["teacher"][known["name"]].get("checkpoint") or Path(directory) / "last.pt"
-        run = TeacherRun(known["name"], Path(checkpoint))
+        checkpoint = member.config.teachers[known["name"]].checkpoint or Path(directory) / "last.pt"
+        run = TeacherRun(known["name"], checkpoint)
         _Reference(study, benchmark, members, member, run, device, known).make()
 
 
@@ -79,15 +80,22 @@ class _Reference:
     ) -> None:
         self.study, self.benchmark, self.members = study, benchmark, members
         self.member, self.teacher, self.device, self.known = member, teacher, device, known
-        workers = member.config["trainer"]["workers"]
-        self.yardstick = Yardstick.of(benchmark, member.config["evaluation"], device=device, workers=workers)
-        self.recipe = member.config["teacher"][teacher.name]
+        workers = member.config.trainer.get("workers", 0)
+        self.yardstick = EvaluationSetup.of(
+            benchmark, member.config.evaluation, device=device, workers=workers
+        )
+        self.recipe = member.config.teachers[teacher.name].recipe
+        self.seed = self.recipe.seed if self.recipe else 0
 
     def make(self) -> None:
         task = self.teacher.task()
         self._keep("teacher", self.teacher.directory.name, task, None)
         if not task.network.detects:
-            same = [m for m in self.members if m.config["evaluation"] == self.member.config["evaluation"]]
+            same = [
+                m
+                for m in self.members
+                if m.config.plain["evaluation"] == self.member.config.plain["evaluation"]
+            ]
             best = max(same, key=lambda m: m.results["metrics"].get("detection_AP", 0.0))
             self._keep("two_step", f"two-step-{self.teacher.directory.name}", task, best)
 
@@ -103,7 +111,7 @@ class _Reference:
         return {
             "teacher": weights_print(task.network),
             "data": self.benchmark.fingerprint,
-            "evaluation": self.member.config["evaluation"],
+            "evaluation": self.member.config.plain["evaluation"],
             "detector": detector.directory.name if detector else None,
         }
 
@@ -111,8 +119,10 @@ class _Reference:
         _, measured = measure(task.to(self.device), self.yardstick)
         if "embeddings" not in task.provides:
             measured = _only_detection(measured)
-        variant = variant_of(self.teacher.name, self.recipe) | {"data": self.benchmark.name}
-        return {"variant": variant, "teachers": []} | measured | origin(self.recipe)
+        variant = variant_of(self.teacher.name, self.seed) | {"data": self.benchmark.name}
+        return (
+            {"variant": variant, "teachers": []} | measured | origin(self.recipe.plain if self.recipe else {})
+        )
 
     def _two_step(self, task: NetworkTask, best: Student) -> dict[str, Any]:
         split = self.yardstick.split
@@ -122,11 +132,11 @@ class _Reference:
         words = {key: best.results["variant"][key] for key in ("student", "compression", "distill")}
         words["teacher"] = self.teacher.name
         return {
-            "variant": variant_of(self.teacher.name, self.recipe) | words | {"data": self.benchmark.name},
+            "variant": variant_of(self.teacher.name, self.seed) | words | {"data": self.benchmark.name},
             **self.yardstick.record(evaluation),
             "metrics": evaluation.metrics | {key: upper[key] for key in ("gt_mAP", "gt_top1")},
             "teachers": [dict(self.known)],
-        } | origin(self.recipe)
+        } | origin(self.recipe.plain if self.recipe else {})
 
     def _write(self, place: Path, results: dict[str, Any]) -> None:
         place.mkdir(parents=True, exist_ok=True)
@@ -162,8 +172,8 @@ def measure_costs(members: Sequence[Student], benchmark: Benchmark, *, device: t
     for member in members:
         if (member.directory / checkpoint.LAST).exists():
             parts = [
-                member.config["student"],
-                member.config["compression"],
+                member.config.student,
+                member.config.compression,
                 str(device),
                 provenance.machine(),
             ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +20,17 @@ from psearch import distributed
 from psearch.distill.teacher import People, Teacher
 from psearch.identity import config_hash, deciding
 from psearch.runs import checkpoint
+from psearch.runs.config import RunConfig, TeacherConfig
 from psearch.runs.directory import claim
-from psearch.studies.fit import fit
+from psearch.studies.fit import Workplace, training
 from psearch.studies.identity_features import people_of
-from psearch.studies.recipe import RECIPE, address, recipes, restored_task
+from psearch.studies.recipe import restored_task
 from psearch.tasks.task import NetworkTask
 from psearch.types import Benchmark
 
 log = logging.getLogger(__name__)
 
 HOME = Path("outputs/teachers")
-SEARCHES = frozenset({"gallery_size", "queries", "subset"})
-"""Keys of a data set that decide what is searched in it, not what is trained on."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +70,18 @@ class TeacherRun:
         )
 
 
-def recipe_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The part of a run's config that a teacher is made from, with the data it is trained on."""
-    data = {key: value for key, value in config["data"].items() if key not in SEARCHES}
-    return {"data": data} | {key: config["teacher"][name][key] for key in RECIPE}
-
-
-def variant_of(name: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
+def variant_of(name: str, seed: int = 0) -> dict[str, Any]:
     """What a teacher is called by where students are called by the choices made for them."""
     words = {"student": name, "compression": "", "teacher": "none", "distill": "none"}
-    return words | {"seed": recipe.get("seed", 0), "overrides": []}
+    return words | {"seed": seed, "overrides": []}
 
 
-def needed(config: Mapping[str, Any]) -> tuple[str, ...]:
+def needed(config: RunConfig) -> tuple[str, ...]:
     """The teachers of a run that must be trained, each by a key that runs wanting the same teacher share."""
-    if not config["distill"]:
+    if not config.terms:
         return ()
-    trained = [name for name, node in recipes(config).items() if not node.get("checkpoint")]
-    return tuple(config_hash(recipe_of(config, name)) for name in trained)
+    recipes = [teacher.recipe for teacher in config.teachers.values() if teacher.recipe is not None]
+    return tuple(config_hash(recipe.plain) for recipe in recipes)
 
 
 def ready(key: str, home: Path = HOME) -> bool:
@@ -107,56 +103,35 @@ def places(key: str, home: Path = HOME) -> list[Path]:
     return found
 
 
-def obtain(
-    config: Mapping[str, Any],
-    benchmark: Benchmark,
-    *,
-    device: torch.device,
-    logger: Callable[..., Any],
-    home: Path = HOME,
-) -> list[TeacherRun]:
+def obtain(config: RunConfig, workplace: Workplace, *, home: Path = HOME) -> list[TeacherRun]:
     """The teachers a run asks for, trained first if nobody did: other runs that want them wait meanwhile.
 
     Raises ValueError if terms are chosen without a teacher, or a checkpoint cannot be read.
     """
-    if not config["teacher"]:
-        terms = ", ".join(config["distill"])
+    if not config.teachers:
         raise ValueError(
-            f"distill={terms} needs a teacher: add teacher=reid (or oim, …), or choose distill=none"
+            f"distill={', '.join(config.terms)} needs a teacher: add teacher=reid (or oim, …), or choose "
+            "distill=none"
         )
-    return [
-        _obtain(config, name, benchmark, device=device, logger=logger, home=home) for name in recipes(config)
-    ]
+    return [_obtain(teacher, workplace, home=home) for teacher in config.teachers.values()]
 
 
-def _obtain(
-    config: Mapping[str, Any],
-    name: str,
-    benchmark: Benchmark,
-    *,
-    device: torch.device,
-    logger: Callable[..., Any],
-    home: Path,
-) -> TeacherRun:
-    given = config["teacher"][name].get("checkpoint")
-    if given:
-        checkpoint.load(given)
-        return TeacherRun(name, Path(given))
-    recipe = recipe_of(config, name)
-    directory = home / f"{name}-{address(deciding(recipe), benchmark.train_fingerprint)}"
-    with claim(directory, recipe, wait_s=-1) as run:
+def _obtain(teacher: TeacherConfig, workplace: Workplace, *, home: Path) -> TeacherRun:
+    if teacher.checkpoint is not None:
+        checkpoint.load(teacher.checkpoint)
+        return TeacherRun(teacher.name, teacher.checkpoint)
+    recipe = teacher.recipe
+    assert recipe is not None
+    address_ = address(deciding(recipe.plain), workplace.benchmark.train_fingerprint)
+    directory = home / f"{teacher.name}-{address_}"
+    with claim(directory, dict(recipe.plain), wait_s=-1) as run:
         if not run.finished:
-            log.info("training the teacher %s in %s", name, directory)
-            fit(
-                run,
-                benchmark,
-                device=device,
-                logger=logger,
-                study="teachers",
-                job_type="teacher",
-                variant=variant_of(name, recipe),
-            )
-    return TeacherRun(name, directory / checkpoint.LAST)
+            log.info("training the teacher %s in %s", teacher.name, directory)
+            variant = variant_of(teacher.name, recipe.seed)
+            named: dict[str, Any] = {"study": "teachers", "job_type": "teacher", "variant": variant}
+            with training(run, recipe, workplace, **named) as ready_:
+                ready_.finish(ready_.loop.train(), {})
+    return TeacherRun(teacher.name, directory / checkpoint.LAST)
 
 
 def weights_print(network: nn.Module) -> str:
@@ -165,3 +140,34 @@ def weights_print(network: nn.Module) -> str:
     for key, value in network.state_dict().items():
         digest.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
+
+
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+PACKAGE = Path(__file__).parents[1]
+CODE = ("boxes.py", "distributed.py", "models", "losses", "data", "engine", "tasks")
+"""The files whose code decides the weights that a recipe ends with."""
+
+
+@cache
+def code_digest() -> str:
+    """Hash of the code that decides weights; comments and docstrings do not count."""
+    digest = hashlib.sha256()
+    for entry in CODE:
+        path = PACKAGE / entry
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(f"{file.relative_to(PACKAGE)}\n{_meaning(file.read_text())}\n".encode())
+    return digest.hexdigest()
+
+
+def _meaning(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body[:1] = []
+    return ast.dump(tree)
+
+
+def address(recipe: Mapping[str, Any], benchmark: str) -> str:
+    """12 hex digits that stand for a deciding recipe, the data's fingerprint and the code that matters."""
+    text = json.dumps([recipe, benchmark, code_digest()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -11,99 +11,110 @@ import torch
 
 from psearch import distributed
 from psearch.build import build
+from psearch.distill.teacher import Teacher
 from psearch.engine.process_group import join
 from psearch.evaluation.detections_file import DETECTIONS, write_detections
 from psearch.evaluation.result import RANKING, Evaluation, write_ranking
 from psearch.identity import job_name
-from psearch.runs.directory import Run, claim
+from psearch.runs.config import RunConfig
+from psearch.runs.directory import claim
 from psearch.runs.labels import summary
-from psearch.studies.assembly import rehearse
-from psearch.studies.fit import fit
-from psearch.studies.measurement import Yardstick, agreement, device_named, measure, origin, short
+from psearch.studies.assembly import check_compatibility
+from psearch.studies.fit import Training, Workplace, read_data, training
+from psearch.studies.measurement import EvaluationSetup, agreement, device_named, measure, origin, short
 from psearch.studies.pictures import example_searches, ranked_searches
 from psearch.studies.teachers import TeacherRun, obtain
 from psearch.tasks.task import NetworkTask
 from psearch.tracking.tracker import Tracker
-from psearch.types import Benchmark, Split
+from psearch.types import Split
 
 log = logging.getLogger(__name__)
 
 OUTPUTS = Path("outputs")
 
 
-def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
+def run(config: RunConfig, variant: Mapping[str, Any]) -> float | None:
     """Do one run, or what is left of it, in its own directory; returns search mAP (or the re-ID upper bound).
 
-    config: resolved and plain. variant: the choices made in each group. With `stage: teacher` only the
-    teachers are made ready. Raises ValueError for what a user can mend.
+    variant: the choices made in each group. With `stage: teacher` only the teachers are made ready. Raises
+    ValueError for what a user can mend.
     """
-    timeout_s = config["trainer"].get("rank_timeout_s", distributed.TIMEOUT_S)
-    join(gpu=config["device"] != "cpu" and torch.cuda.is_available(), timeout_s=timeout_s)
-    torch.set_num_threads(config["trainer"].get("threads") or torch.get_num_threads())
-    device = device_named(config["device"])
-    logger = build(config["logger"])
-    wants_teacher = bool(config["distill"]) or config["stage"] == "teacher"
-    distributed.on_first_rank(
-        lambda: build(config["data"]) and None
-    )  # renders or reads what all find ready then
-    benchmark: Benchmark = build(config["data"])
-    if config["distill"] and config["teacher"] and config["stage"] != "teacher":
-        rehearse(config, benchmark)
-    teachers = obtain(config, benchmark, device=device, logger=logger) if wants_teacher else []
-    if config["stage"] == "teacher":
+    workplace = prepare(config)
+    if config.terms and config.teachers and not config.only_teachers:
+        check_compatibility(config, workplace.benchmark)
+    teachers = obtain(config, workplace) if config.wants_teachers else []
+    if config.only_teachers:
         return None
-    directory = Path(config["directory"] or OUTPUTS / config["study"] / job_name(variant, config))
-    with claim(directory, config) as claimed:
+    directory = Path(config.directory or OUTPUTS / config.study / job_name(variant, config.plain))
+    with claim(directory, dict(config.plain)) as claimed:
         if claimed.finished:
             log.info("done already")
             results = claimed.results or {}
         else:
-            results = _train(claimed, variant, benchmark, teachers, device=device, logger=logger)
+            student = _Student(config, variant, workplace, teachers)
+            with training(claimed, config, workplace, **student.options) as ready:
+                results = ready.finish(ready.loop.train(), student.measure(ready))
     metrics = results["metrics"]
     log.info("%s: %s", short(directory), summary(results))
     return float(metrics.get("mAP", metrics["gt_mAP"]))
 
 
-def _train(
-    claimed: Run,
-    variant: Mapping[str, Any],
-    benchmark: Benchmark,
-    teachers: Sequence[TeacherRun],
-    *,
-    device: torch.device,
-    logger: Any,
-) -> dict[str, Any]:
-    config = claimed.config
-    workers = config["trainer"]["workers"]
-    yardstick = Yardstick.of(benchmark, config["evaluation"], device=device, workers=workers)
-    validation = yardstick.validation()
-    loaded = [teacher.load(benchmark, device) for teacher in teachers]
+def prepare(config: RunConfig) -> Workplace:
+    """Meet the other ranks, choose the device, and read the data: the first rank renders or caches it, the
+    others find it ready."""
+    timeout_s = config.trainer.get("rank_timeout_s", distributed.TIMEOUT_S)
+    join(gpu=config.device != "cpu" and torch.cuda.is_available(), timeout_s=timeout_s)
+    torch.set_num_threads(config.trainer.get("threads") or torch.get_num_threads())
+    device = device_named(config.device)
+    logger = build(config.logger)
+    return Workplace(read_data(config.data), device, logger)
 
-    def evaluate(task: NetworkTask, tracker: Tracker) -> dict[str, Any]:
-        evaluation, measured = measure(task, yardstick)
-        distributed.on_first_rank(lambda: _keep(evaluation, yardstick.split, claimed.directory, tracker))
+
+class _Student:
+    """What is particular to training and measuring a student of a study."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        variant: Mapping[str, Any],
+        workplace: Workplace,
+        teachers: Sequence[TeacherRun],
+    ) -> None:
+        workers = config.trainer.get("workers", 0)
+        self.config, self.variant, self.runs = config, variant, teachers
+        self.setup = EvaluationSetup.of(
+            workplace.benchmark, config.evaluation, device=workplace.device, workers=workers
+        )
+        self.validation = self.setup.validation()
+        self.teachers: list[Teacher] = [t.load(workplace.benchmark, workplace.device) for t in teachers]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `psearch.studies.fit.training` takes for it."""
+        return {
+            "study": self.config.study,
+            "job_type": "student",
+            "variant": self.variant,
+            "teachers": self.teachers,
+            "terms": self.config.terms,
+            "validate": self._validate if self.validation is not None else None,
+        }
+
+    def _validate(self, task: NetworkTask) -> dict[str, float]:
+        assert self.validation is not None
+        return self.validation.network(task.network).metrics | agreement(task, self.validation)
+
+    def measure(self, trained: Training) -> dict[str, Any]:
+        """Evaluate the trained student, keep what it found, and tell its part of `results.json`."""
+        evaluation, measured = measure(trained.task, self.setup)
+        directory, tracker = trained.run.directory, trained.tracker
+        distributed.on_first_rank(lambda: _keep(evaluation, self.setup.split, directory, tracker))
         known = [
             {"name": run.name, "directory": short(run.directory), "fingerprint": teacher.fingerprint}
-            for run, teacher in zip(teachers, loaded, strict=True)
+            for run, teacher in zip(self.runs, self.teachers, strict=True)
         ]
-        return {"role": "student", "variant": dict(variant), "teachers": known} | measured | origin(config)
-
-    def validate(task: NetworkTask) -> dict[str, float]:
-        assert validation is not None
-        return validation.network(task.network).metrics | agreement(task, validation)
-
-    return fit(
-        claimed,
-        benchmark,
-        device=device,
-        logger=logger,
-        study=config["study"],
-        job_type="student",
-        variant=variant,
-        teachers=loaded,
-        evaluate=evaluate,
-        validate=validate if validation is not None else None,
-    )
+        facts = {"role": "student", "variant": dict(self.variant), "teachers": known}
+        return facts | measured | origin(self.config.plain)
 
 
 def _keep(evaluation: Evaluation, split: Split, directory: Path, tracker: Tracker) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from psearch.build import Facts
 from psearch.data.loading import SceneLoader
 from psearch.data.pairs import PairLoader
 from psearch.losses.guided import Guided, QueryObjectness, similarity
@@ -15,6 +14,7 @@ from psearch.losses.proposals import ProposalLoss
 from psearch.models.qeeps import QEEPSNetwork
 from psearch.runs import checkpoint
 from psearch.tasks.search import SearchTask
+from psearch.tasks.task import DatasetFacts
 from psearch.types import Batch, Benchmark, SearchOutput
 
 LOSS_OF = {"qrpn": "qrpn_object", "qsim": "similarity"}
@@ -35,7 +35,7 @@ class QEEPSTask(SearchTask):
     def __init__(
         self,
         *,
-        facts: Facts,
+        facts: DatasetFacts,
         compression: Mapping[str, Any],
         network: Callable[..., QEEPSNetwork],
         memory: Callable[..., IdentityMemory],

@@ -8,12 +8,12 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from psearch.build import Facts, build
+from psearch.build import build
 from psearch.data.crop_loading import CropLoader
 from psearch.data.crops import CropBatch, training_crops
 from psearch.losses.reid import ReidCriterion
 from psearch.models.reid import ReidNetwork
-from psearch.tasks.task import NetworkTask
+from psearch.tasks.task import DatasetFacts, NetworkTask
 from psearch.types import Benchmark
 
 
@@ -30,7 +30,7 @@ class ReidTask(NetworkTask):
     def __init__(
         self,
         *,
-        facts: Facts,
+        facts: DatasetFacts,
         compression: Mapping[str, Any],
         network: Callable[..., ReidNetwork],
         criterion: Callable[..., ReidCriterion],

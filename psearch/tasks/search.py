@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from psearch.build import Facts, build
+from psearch.build import build
 from psearch.data.loading import SceneLoader
 from psearch.distill.distillation import Distillation
 from psearch.losses.criterion import SearchCriterion
@@ -16,7 +16,7 @@ from psearch.losses.guided import Guided
 from psearch.losses.identity import IdentityMemory
 from psearch.losses.proposals import ProposalLoss
 from psearch.models.network import Network
-from psearch.tasks.task import NetworkTask
+from psearch.tasks.task import DatasetFacts, NetworkTask
 from psearch.types import Batch, Benchmark, SearchOutput
 
 PARTS = frozenset(
@@ -38,7 +38,7 @@ class SearchTask(NetworkTask):
     def __init__(
         self,
         *,
-        facts: Facts,
+        facts: DatasetFacts,
         compression: Mapping[str, Any],
         network: Callable[..., Network],
         memory: Callable[..., IdentityMemory],

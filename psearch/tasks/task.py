@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
+from psearch.data.scenes import anchor_shapes
 from psearch.distill.distillation import Distillation
 from psearch.engine.options import Loader
 from psearch.models.network import Network
 from psearch.types import Benchmark
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What a network and its losses must know of the data: kept in the checkpoint, so that the network can be
+    built again without the data.
+
+    identities: labelled training identities. anchor_sizes: input pixels. aspect: typical height over width.
+    """
+
+    identities: int
+    anchor_sizes: tuple[float, ...]
+    aspect: float
+
+    @classmethod
+    def of(cls, benchmark: Benchmark, *, anchors: int = 4) -> DatasetFacts:
+        """Read off a benchmark's training split."""
+        shapes = anchor_shapes(benchmark.train, benchmark.sides, anchors)
+        return cls(benchmark.identities, shapes.sizes, shapes.aspect)
+
+    def plain(self) -> dict[str, Any]:
+        """As a checkpoint stores it."""
+        return asdict(self) | {"anchor_sizes": list(self.anchor_sizes)}
 
 
 class NetworkTask(nn.Module):

@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
-from psearch.build import Facts, build
+from psearch.build import build
 from psearch.distill.distillation import Distillation
 from psearch.distill.teacher import People, Teacher
 from psearch.studies.recipe import make_task
 from psearch.tasks.search import PARTS, SearchTask
+from psearch.tasks.task import DatasetFacts
 from psearch.types import Batch
 from tests import toys
 from tests.study import composed
 
-FACTS = Facts(identities=300, anchor_sizes=(30.0, 38.0, 46.0, 56.0), aspect=2.6)
+FACTS = DatasetFacts(identities=300, anchor_sizes=(30.0, 38.0, 46.0, 56.0), aspect=2.6)
 SETS = ("none", "identities", "detector", "embeddings", "[detector,identities]", "full")
 SETS += ("fgd", "hkd", "dkd", "ddps")
 
@@ -39,8 +40,8 @@ def task(compression: str, terms: str) -> SearchTask:
     student = make_task(config, FACTS)
     assert isinstance(student, SearchTask)
     student.to(memory_format=torch.channels_last)
-    if config["distill"]:
-        nodes = {name: build(node) for name, node in config["distill"].items()}
+    if config.terms:
+        nodes = {name: build(node) for name, node in config.terms.items()}
         student.learn_from(Distillation([teacher()], nodes, student=student.network))
     return student.train()
 

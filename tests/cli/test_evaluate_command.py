@@ -19,6 +19,7 @@ from psearch.cli import train
 from psearch.config.compose import resolved
 from psearch.config.overrides import check
 from psearch.config.program import CONF, start
+from psearch.runs.config import EvaluateConfig
 from psearch.studies.evaluate import evaluate
 from psearch.studies.train import run
 from tests.data.published_layouts import nasty_prw, small_coco
@@ -47,9 +48,9 @@ def inside(study: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return study
 
 
-def config(*overrides: str) -> dict[str, Any]:
+def config(*overrides: str) -> EvaluateConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return resolved(check("evaluate", ["device=cpu", *overrides])[0])
+        return EvaluateConfig.parse(resolved(check("evaluate", ["device=cpu", *overrides])[0]))
 
 
 def results(directory: str) -> dict[str, Any]:

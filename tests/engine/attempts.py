@@ -18,6 +18,7 @@ from hydra import initialize_config_dir
 from psearch.config.program import CONF
 from psearch.engine.signals import Interrupted
 from psearch.launch.plan import Job, make_plan
+from psearch.runs.config import RunConfig
 from psearch.studies.compare import compare_studies
 from psearch.studies.train import run
 
@@ -43,7 +44,7 @@ def jobs(*more: str) -> tuple[Job, ...]:
 def study(todo: Sequence[Job]) -> None:
     """Everything that a sweep does, in this process and folder."""
     for job in todo:
-        run(dict(job.config), job.variant)
+        run(RunConfig.parse(job.config), job.variant)
     compare_studies([Path("outputs/s")])
 
 

@@ -22,7 +22,7 @@ from psearch.engine import process_group
 from psearch.evaluation.evaluator import Evaluator
 from psearch.models.network import Network
 from psearch.models.qeeps import QEEPSNetwork
-from psearch.studies.measurement import Yardstick
+from psearch.studies.measurement import EvaluationSetup
 from psearch.types import Benchmark
 from tests import toys
 from tests.engine.attempts import TINY, jobs, output_of
@@ -148,15 +148,15 @@ def evaluated(benchmark: Benchmark, make: Callable[[], Network]) -> None:
     process_group.join(gpu=False, timeout_s=60)
     network = make()
     rules = Evaluator(score=0.1, limit=20)
-    yardstick = Yardstick(benchmark, benchmark.test, {}, rules, torch.device("cpu"))
+    setup = EvaluationSetup(benchmark, benchmark.test, {}, rules, torch.device("cpu"))
     met: list[int] = []
     if isinstance(network, QEEPSNetwork):
         meet = network.meet
         network.meet = lambda scene, query: met.append(len(query["box"])) or meet(scene, query)
-    found = yardstick.network(network)
+    found = setup.network(network)
     mine = sum(met)
     with distributed.single_process():
-        alone = yardstick.network(network)
+        alone = setup.network(network)
     everyones = sum(met) - mine
     assert sum(distributed.all_gather(mine)) == everyones and (mine < everyones or not met)
     assert found.metrics == alone.metrics and found.per_query == alone.per_query

@@ -37,7 +37,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Which teachers lie ready; a teacher that a run needs is called by its seed."""
     ready: set[str] = set()
     teachers = psearch.studies.teachers
-    monkeypatch.setattr(teachers, "needed", lambda config: keys(config) if config["distill"] else ())
+    monkeypatch.setattr(teachers, "needed", lambda config: keys(config) if config.terms else ())
     monkeypatch.setattr(teachers, "ready", ready.__contains__)
     return ready
 
@@ -50,7 +50,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def keys(config: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(f"{node['seed']}" for node in config["teacher"].values())
+    return tuple(f"{teacher.recipe.seed}" for teacher in config.teachers.values())
 
 
 class Launcher:
@@ -235,7 +235,9 @@ def test_hydra_launches_a_study_in_parallel_processes(tmp_path: Path) -> None:
     root = OmegaConf.load(CONF / "train.yaml")
     kept = [entry for entry in root.defaults if str(entry).startswith(("_self_", "{'override"))]
     root.defaults = [*kept, {"override hydra/launcher": "local"}]
-    root.update({"student": {}, "compression": {}, "data": {}})
+    evaluation = {"split": "test", "evaluator": {}}
+    parts = ("student", "compression", "data", "trainer", "logger")
+    root.update({part: {} for part in parts} | {"evaluation": evaluation})
     OmegaConf.save(root, tmp_path / "conf/train.yaml")
     environment = {**os.environ, "PYTHONPATH": str(CONF.parent)}
     environment.pop("OMP_NUM_THREADS", None)

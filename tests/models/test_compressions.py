@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from psearch.build import Facts, build
+from psearch.build import build
 from psearch.distill.distillation import Distillation
 from psearch.distill.features import Features
 from psearch.distill.regions import Regions
@@ -18,6 +18,7 @@ from psearch.losses.identity import IdentityMemory
 from psearch.models.mobile import MobileC4
 from psearch.models.oim import OIMNetwork
 from psearch.tasks.search import PARTS, SearchTask
+from psearch.tasks.task import DatasetFacts
 from psearch.types import EVERYTHING
 from tests import toys
 from tests.distill.test_terms import people
@@ -26,7 +27,7 @@ CONF = Path(__file__).parents[2] / "conf" / "compression"
 SIZES = sorted(
     path.stem for path in CONF.glob("*.yaml") if path.stem != "crops" and "imagenet" not in path.stem
 )
-FACTS = Facts(identities=5, anchor_sizes=(16.0, 24.0), aspect=2.0)
+FACTS = DatasetFacts(identities=5, anchor_sizes=(16.0, 24.0), aspect=2.0)
 
 
 def task(size: str) -> SearchTask:

@@ -19,6 +19,12 @@ from psearch.tracking.jsonl import read_summary
 from psearch.types import Split
 from tests.report.fake_study import FakeStudy, fake_results, fake_study
 
+PARTS: dict[str, Any] = {
+    "data": {}, "teacher": {}, "student": {}, "compression": {}, "trainer": {}, "device": "cpu", "study": "fake",
+    "evaluation": {"split": "test", "evaluator": {}},
+}  # fmt: skip
+"""What a run's config has besides."""
+
 LOGGER = {"_target_": "psearch.tracking.jsonl.JsonLines", "_partial_": True}
 
 
@@ -27,7 +33,7 @@ def study(tmp_path: Path) -> FakeStudy:
     """Two seeds alone and taught, the two-step system that stands for the teacher."""
     study = fake_study(tmp_path, failed=0)
     for path in study.directory.glob("oim-*/config.yaml"):
-        config = yaml.safe_load(path.read_text()) | {"logger": LOGGER}
+        config = yaml.safe_load(path.read_text()) | PARTS | {"logger": LOGGER}
         path.write_text(yaml.safe_dump(config))
     return study
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -174,7 +175,7 @@ def test_other_searches_of_the_same_training_scenes_share_the_teacher(inside):
     (config, _), (other, words) = composed(*TAUGHT), composed("data.gallery_size=5", *TAUGHT)
     assert needed(config) == needed(other)
     assert all(ready(key, inside / "outputs" / "teachers") for key in needed(other))
-    run({**other, "study": "elsewhere"}, words)
+    run(replace(other, study="elsewhere"), words)
     assert sorted((inside / "outputs" / "teachers").glob("reid-*")) == teachers
     assert len(list(teachers[0].glob("people-*"))) == 1
     assert needed(composed("data.train_scenes=13", *TAUGHT)[0]) != needed(config)
@@ -182,7 +183,7 @@ def test_other_searches_of_the_same_training_scenes_share_the_teacher(inside):
 
 def test_what_is_kept_where_is_no_other_run_but_pixels_through_jpegs_are(inside):
     overrides = ((), ("data.workers=2",), ("student.loading.cache=a",), ("student.loading.cache=b",))
-    names = [job_name(words, config) for config, words in (composed(*o) for o in overrides)]
+    names = [job_name(words, config.plain) for config, words in (composed(*o) for o in overrides)]
     assert names[0] == names[1] != names[2] == names[3]
 
 
@@ -200,7 +201,7 @@ def test_runs_of_one_architecture_share_one_measured_cost(inside):
 
 def test_teacher_checkpoint_is_short_for_that_of_the_only_teacher():
     config, _ = composed("teacher=reid", "distill=identities", "teacher.checkpoint=mine.pt")
-    assert config["teacher"]["reid"]["checkpoint"] == "mine.pt" and set(config["teacher"]) == {"reid"}
+    assert config.teachers["reid"].checkpoint == Path("mine.pt") and set(config.teachers) == {"reid"}
     with pytest.raises(ValueError, match="teacher.detector.checkpoint or teacher.reid.checkpoint"):
         composed("teacher=[detector,reid]", "distill=identities", "teacher.checkpoint=mine.pt")
 

@@ -47,7 +47,7 @@ def results(directory):
 def benchmark(config):
     from psearch.build import build
 
-    return build(config["data"])
+    return build(config.data)
 
 
 def test_without_its_parts_its_whole_training_is_that_of_oim(inside):
@@ -61,7 +61,7 @@ def test_without_its_parts_its_whole_training_is_that_of_oim(inside):
 
 def test_it_starts_from_a_trained_oim_network(inside):
     config, _ = composed("student=qeeps", "student.start=oim/last.pt")
-    task, _ = new_task(config, benchmark(config), seed=1)
+    task, _ = new_task(config, benchmark(config))
     given, own = checkpoint.load("oim/last.pt")["network"], task.network.state_dict()
     assert all(torch.equal(own[key], value) for key, value in given.items())
     assert {key.split(".")[0] for key in set(own) - set(given)} == set(PARTS)
@@ -77,7 +77,7 @@ def test_it_starts_from_a_trained_oim_network(inside):
 def test_a_start_that_does_not_fit_says_where(inside, overrides, words):
     config, _ = composed("student=qeeps", "student.start=oim/last.pt", *overrides)
     with pytest.raises(ValueError, match=words):
-        new_task(config, benchmark(config), seed=1)
+        new_task(config, benchmark(config))
 
 
 def test_a_start_that_is_not_there_is_named():
@@ -90,7 +90,7 @@ def test_what_a_start_holds_decides_the_run_and_not_where_it_lies(inside):
 
     def name(file):
         config, variant = composed("student=qeeps", f"student.start={file}")
-        return job_name(variant, config)
+        return job_name(variant, config.plain)
 
     same = name("oim/last.pt")
     assert name("copy.pt") == same
@@ -130,7 +130,7 @@ def test_its_identity_table_teaches_an_oim_student_and_the_study_compares_both(i
 def test_pairs_are_not_grouped_by_aspect(inside):
     config, _ = composed("student=qeeps", "student.loading.group_by_aspect=true")
     data = benchmark(config)
-    task, _ = new_task(config, data, seed=1)
+    task, _ = new_task(config, data)
     with pytest.raises(ValueError, match="group_by_aspect=false"):
         task.loader(data, batch_size=4, seed=1, workers=0)
 

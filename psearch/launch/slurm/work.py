@@ -30,10 +30,11 @@ class Training:
     variant: Mapping[str, Any]
 
     def __call__(self) -> None:
+        from psearch.runs.config import RunConfig
         from psearch.studies.train import run
 
         _begin()
-        _until_done(lambda: run(dict(self.config), self.variant))
+        _until_done(lambda: run(RunConfig.parse(self.config), self.variant))
 
     def checkpoint(self) -> DelayedSubmission:
         """What submitit runs after a requeue: the same, which goes on from the last checkpoint."""
