@@ -19,12 +19,10 @@ from psearch.evaluation.detections_file import DETECTIONS, write_detections
 from psearch.evaluation.result import RANKING, Evaluation, write_ranking
 from psearch.files import replace_json, replace_text
 from psearch.identity import config_hash
-from psearch.runs import checkpoint
+from psearch.runs import checkpoint, places
 from psearch.runs.labels import summary
 from psearch.studies.measurement import Yardstick, device_named, measure, origin, short
 from psearch.studies.recipe import restored_task
-
-OUTPUTS = Path("outputs/evaluate")
 
 
 def evaluate(config: dict[str, Any]) -> float:
@@ -35,7 +33,8 @@ def evaluate(config: dict[str, Any]) -> float:
     Raises ValueError for a file that is missing, damaged or of other data, and where nothing or both
     a checkpoint and detections are named.
     """
-    subject = _subject(config)
+    home = places.outputs(config.get("outputs"))
+    subject = _subject(config, home)
     evaluation = dict(config["evaluation"])
     if config["protocol"]:
         evaluation["evaluator"] = evaluation["evaluator"] | {"protocol": config["protocol"]}
@@ -49,7 +48,7 @@ def evaluate(config: dict[str, Any]) -> float:
     yardstick = Yardstick.of(benchmark, evaluation, device=device, workers=config["workers"])
     found, measured = subject.measured(yardstick)
     results = {"status": "ok", "role": "student"} | subject.known(benchmark.name) | measured | origin(whole)
-    output = Path(config["output"] or OUTPUTS / _job(subject, whole))
+    output = Path(config["output"] or places.evaluations_directory(home) / _job(subject, whole))
 
     def tell() -> None:
         _write(output, whole, results)
@@ -76,12 +75,12 @@ def _write(output: Path, config: dict[str, Any], results: dict[str, Any]) -> Non
     replace_json(output / "results.json", results)
 
 
-def _subject(config: Mapping[str, Any]) -> _Checkpoint | _File:
+def _subject(config: Mapping[str, Any], home: Path) -> _Checkpoint | _File:
     if bool(config["checkpoint"]) == bool(config["detections"]):
         raise ValueError("name what to evaluate: either checkpoint=FILE.pt or detections=FILE.npz")
     data = config.get("data")
     if config["checkpoint"]:
-        return _Checkpoint.of(Path(config["checkpoint"]), data)
+        return _Checkpoint.of(Path(config["checkpoint"]), data, home)
     if not data:
         raise ValueError("detections= are of a data set: add data=… (and its data.root=…) to the command")
     path = Path(config["detections"])
@@ -99,12 +98,13 @@ class _Checkpoint:
     config: dict[str, Any]
 
     @classmethod
-    def of(cls, path: Path, data: Any) -> _Checkpoint:
+    def of(cls, path: Path, data: Any, home: Path) -> _Checkpoint:
         state = checkpoint.load(path)
         trained = state.get("config")
         if not isinstance(trained, dict) or "data" not in trained:
             raise ValueError(f"{path} is no checkpoint of psearch: it does not say what it was trained by")
-        return cls(path, state, {**trained, "data": data or trained["data"]})
+        there = places.moved(trained, home)  # rendered data are those of this command
+        return cls(path, state, {**there, "data": data or there["data"]})
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ import yaml
 
 from psearch.evaluation.detections_file import DETECTIONS, read_detections
 from psearch.files import replace_json
-from psearch.runs import checkpoint, provenance
+from psearch.runs import checkpoint, places, provenance
 from psearch.studies.measurement import Yardstick, measure, network_cost, origin
 from psearch.studies.recipe import restored_task
 from psearch.studies.teachers import TeacherRun, variant_of, weights_print
@@ -38,7 +38,7 @@ class Student:
 
 def students(study: Path) -> list[Student]:
     """All finished students of a study; others are the report's to list."""
-    found = []
+    found, home = [], places.outputs_of(study)
     for path in sorted(study.glob("*/results.json")):
         try:
             results = json.loads(path.read_text())
@@ -46,7 +46,7 @@ def students(study: Path) -> list[Student]:
         except (OSError, ValueError, yaml.YAMLError):
             continue
         if results.get("status") == "ok" and results.get("role") == "student":
-            found.append(Student(path.parent, config, results))
+            found.append(Student(path.parent, places.moved(config, home), results))
     return found
 
 
@@ -59,8 +59,9 @@ def make_references(
     """
     taught = {known["directory"]: (known, m) for m in members for known in m.results.get("teachers") or ()}
     for directory, (known, member) in taught.items():
-        checkpoint = member.config["teacher"][known["name"]].get("checkpoint") or Path(directory) / "last.pt"
-        run = TeacherRun(known["name"], Path(checkpoint))
+        given = member.config["teacher"][known["name"]].get("checkpoint")
+        given = given or places.located(directory, places.outputs_of(study)) / checkpoint.LAST
+        run = TeacherRun(known["name"], Path(given))
         _Reference(study, benchmark, members, member, run, device, known).make()
 
 

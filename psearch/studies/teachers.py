@@ -26,7 +26,6 @@ from psearch.types import Benchmark
 
 log = logging.getLogger(__name__)
 
-HOME = Path("outputs/teachers")
 SEARCHES = frozenset({"gallery_size", "queries", "subset"})
 """Keys of a data set that decide what is searched in it, not what is trained on."""
 
@@ -88,13 +87,13 @@ def needed(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(config_hash(recipe_of(config, name)) for name in trained)
 
 
-def ready(key: str, home: Path = HOME) -> bool:
+def ready(key: str, home: Path) -> bool:
     """Whether a teacher of that key lies there. A wrong yes (other code, other data) costs nothing but the
     place of its training: the first run that wants it finds out and trains it."""
     return any((place / "results.json").exists() for place in places(key, home))
 
 
-def places(key: str, home: Path = HOME) -> list[Path]:
+def places(key: str, home: Path) -> list[Path]:
     """Directories of teachers of that key, trained or not yet; those with a broken config do not count."""
     found = []
     for path in sorted(home.glob("*/config.yaml")):
@@ -113,7 +112,7 @@ def obtain(
     *,
     device: torch.device,
     logger: Callable[..., Any],
-    home: Path = HOME,
+    home: Path,
 ) -> list[TeacherRun]:
     """The teachers a run asks for, trained first if nobody did: other runs that want them wait meanwhile.
 

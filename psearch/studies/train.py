@@ -15,6 +15,7 @@ from psearch.engine.process_group import join
 from psearch.evaluation.detections_file import DETECTIONS, write_detections
 from psearch.evaluation.result import RANKING, Evaluation, write_ranking
 from psearch.identity import job_name
+from psearch.runs import places
 from psearch.runs.directory import Run, claim
 from psearch.runs.labels import summary
 from psearch.studies.assembly import rehearse
@@ -27,8 +28,6 @@ from psearch.tracking.tracker import Tracker
 from psearch.types import Benchmark, Split
 
 log = logging.getLogger(__name__)
-
-OUTPUTS = Path("outputs")
 
 
 def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
@@ -49,10 +48,13 @@ def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
     benchmark: Benchmark = build(config["data"])
     if config["distill"] and config["teacher"] and config["stage"] != "teacher":
         rehearse(config, benchmark)
-    teachers = obtain(config, benchmark, device=device, logger=logger) if wants_teacher else []
+    outputs = places.outputs(config.get("outputs"))
+    home = places.teachers_directory(outputs)
+    teachers = obtain(config, benchmark, device=device, logger=logger, home=home) if wants_teacher else []
     if config["stage"] == "teacher":
         return None
-    directory = Path(config["directory"] or OUTPUTS / config["study"] / job_name(variant, config))
+    name = job_name(variant, config)
+    directory = places.run_directory(outputs, config["study"], name, config["directory"])
     with claim(directory, config) as claimed:
         if claimed.finished:
             log.info("done already")
@@ -75,6 +77,7 @@ def _train(
 ) -> dict[str, Any]:
     config = claimed.config
     workers = config["trainer"]["workers"]
+    outputs = places.outputs(config.get("outputs"))
     yardstick = Yardstick.of(benchmark, config["evaluation"], device=device, workers=workers)
     validation = yardstick.validation()
     loaded = [teacher.load(benchmark, device) for teacher in teachers]
@@ -83,7 +86,11 @@ def _train(
         evaluation, measured = measure(task, yardstick)
         distributed.on_first_rank(lambda: _keep(evaluation, yardstick.split, claimed.directory, tracker))
         known = [
-            {"name": run.name, "directory": short(run.directory), "fingerprint": teacher.fingerprint}
+            {
+                "name": run.name,
+                "directory": places.recorded(run.directory, outputs),
+                "fingerprint": teacher.fingerprint,
+            }
             for run, teacher in zip(teachers, loaded, strict=True)
         ]
         return {"role": "student", "variant": dict(variant), "teachers": known} | measured | origin(config)
