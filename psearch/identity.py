@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-ELSEWHERE = frozenset({"logger", "study", "directory", "stage", "device", "hydra", "published"})
+ELSEWHERE = frozenset({"logger", "outputs", "study", "directory", "stage", "device", "hydra", "published"})
 """Top-level keys that say where and how a run is watched, not what comes out of it."""
 
 HOW = {
@@ -100,7 +100,18 @@ def with_fingerprint(student: Mapping[str, Any]) -> dict[str, Any]:
     return {**student, "start": {"checkpoint": start, "fingerprint": digest[:12]}}
 
 
-NEUTRAL = ("seed", "study", "directory", "logger", "device", "stage", "hydra", "defaults", "published")
+NEUTRAL = (
+    "seed",
+    "outputs",
+    "study",
+    "directory",
+    "logger",
+    "device",
+    "stage",
+    "hydra",
+    "defaults",
+    "published",
+)
 """Top-level config keys that decide nothing about a result, or (seed) are averaged over."""
 
 AXES = ("student", "compression", "teacher", "distill")

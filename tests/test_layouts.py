@@ -95,7 +95,7 @@ def test_train_teach_evaluate_and_report(
 def test_real_pictures_go_through_training_as_own_data(tmp_path: Path) -> None:
     config, chosen = composed(
         "train", "data=coco", f"data.root={STREET}", "data.sides=[72,128]", *SHORT[2:], "trainer.epochs=1",
-        "trainer.batch_size=16", f"directory={tmp_path}",
+        "trainer.batch_size=16", f"outputs={tmp_path}", "directory=street",
     )  # fmt: skip
     run(config, chosen)
-    assert results(tmp_path)["protocol"]["queries"] == 38
+    assert results(tmp_path / "street")["protocol"]["queries"] == 38

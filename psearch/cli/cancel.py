@@ -11,14 +11,21 @@ from psearch.config.errors import MISTAKES, message
 def program() -> None:
     """Cancel all jobs of a study that wait or run; `psearch.resubmit` goes on from their checkpoints."""
     parser = argparse.ArgumentParser(prog="psearch cancel", description=program.__doc__)
-    parser.add_argument("study", metavar="STUDY", help="a folder below outputs/")
+    parser.add_argument(
+        "studies",
+        nargs="+",
+        metavar="STUDY",
+        help="its name, or the path of its folder; outputs=FOLDER says where names are looked for",
+    )
     chosen = parser.parse_args()
     from psearch.launch.slurm import queue
-    from psearch.launch.slurm.ledger import OUTPUTS, Ledger
+    from psearch.launch.slurm.ledger import Ledger
+    from psearch.runs.places import studies
 
     try:
         active = queue.active()
-        jobs = [entry.job for entry in Ledger(OUTPUTS / chosen.study).entries() if entry.job in active]
+        submitted = [entry for study in studies(chosen.studies) for entry in Ledger(study).entries()]
+        jobs = [entry.job for entry in submitted if entry.job in active]
         queue.cancel(jobs)
     except MISTAKES as error:
         sys.exit(f"error: {message(error)}")

@@ -12,15 +12,21 @@ def program() -> None:
     """Submit the runs of a study again that are neither done nor waiting nor running, with the code as it is
     now; each goes on from its last checkpoint."""
     parser = argparse.ArgumentParser(prog="psearch resubmit", description=program.__doc__)
-    parser.add_argument("study", metavar="STUDY", help="a folder below outputs/")
+    parser.add_argument("study", metavar="STUDY", help="its name, or the path of its folder")
     parser.add_argument(
-        "settings", nargs="*", metavar="hydra.launcher.KEY=VALUE", help="for these jobs, e.g. timeout_min"
+        "settings",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="hydra.launcher.KEY=VALUE for these jobs, e.g. timeout_min; outputs=FOLDER: where the study is",
     )
     chosen = parser.parse_args()
     from psearch.launch.slurm.submission import resubmit
+    from psearch.runs.places import studies
 
     try:
-        print(resubmit(chosen.study, chosen.settings))
+        where = [text for text in chosen.settings if text.startswith("outputs=")]
+        [study] = studies([chosen.study, *where])
+        print(resubmit(study, [text for text in chosen.settings if text not in where]))
     except MISTAKES as error:
         sys.exit(f"error: {message(error)}")
 

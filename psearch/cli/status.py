@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from pathlib import Path
 
 from psearch.config.errors import MISTAKES, message
 
@@ -13,9 +12,15 @@ from psearch.config.errors import MISTAKES, message
 def program() -> None:
     """State, progress, time left and last metric of every run; of what failed the error's last lines."""
     parser = argparse.ArgumentParser(prog="psearch status", description=program.__doc__)
-    parser.add_argument("study", metavar="STUDY", help="a folder below outputs/, or its path")
+    parser.add_argument(
+        "studies",
+        nargs="+",
+        metavar="STUDY",
+        help="its name, or the path of its folder; outputs=FOLDER says where names are looked for",
+    )
     chosen = parser.parse_args()
     from psearch.launch.slurm.states import State, states
+    from psearch.runs.places import studies
 
     def lines(state: State, width: int) -> list[str]:
         row = f"{state.name:{width}}  {state.state:12}  {state.progress:22}  {state.metric}".rstrip()
@@ -23,7 +28,7 @@ def program() -> None:
         return [row, *(f"    {line}" for line in state.error), *where]
 
     try:
-        found = states(Path(chosen.study) if Path(chosen.study).is_dir() else Path("outputs", chosen.study))
+        found = [state for study in studies(chosen.studies) for state in states(study)]
     except MISTAKES as error:
         sys.exit(f"error: {message(error)}")
     width = max((len(state.name) for state in found), default=0)

@@ -11,16 +11,22 @@ from pathlib import Path
 from tqdm import tqdm
 
 from psearch.config.errors import MISTAKES, message
+from psearch.runs.places import located, outputs_of, studies
 
 
 def program() -> None:
     """Uploads the runs of the study, its comparison, and the teachers it used; not what is uploaded already,
     nor what still runs. Exit status 1 if something could not be uploaded: sync again, it goes on there."""
     parser = argparse.ArgumentParser(prog="psearch sync", description=program.__doc__)
-    parser.add_argument("studies", nargs="+", metavar="STUDY", help="a folder below outputs/, or its path")
+    parser.add_argument(
+        "studies",
+        nargs="+",
+        metavar="STUDY",
+        help="its name, or the path of its folder; outputs=FOLDER says where names are looked for",
+    )
     chosen = parser.parse_args()
     try:
-        sync([Path(s) if Path(s).is_dir() else Path("outputs", s) for s in chosen.studies])
+        sync(studies(chosen.studies))
     except MISTAKES as error:
         sys.exit(f"error: {message(error)}")
 
@@ -61,8 +67,8 @@ def run_directories(study: Path) -> Iterator[Path]:
             teachers = json.loads((run / "results.json").read_text())["teachers"]
         except (OSError, ValueError, KeyError):
             continue
-        places = (Path(teacher["directory"]) for teacher in teachers)
-        yield from (place for place in places if (place / "wandb").is_dir())
+        found = (located(teacher["directory"], outputs_of(study)) for teacher in teachers)
+        yield from (place for place in found if (place / "wandb").is_dir())
 
 
 if __name__ == "__main__":

@@ -16,7 +16,18 @@ from psearch.identity import with_fingerprint
 PARTS = ("student", "compression", "teacher", "distill", "data")
 """The groups that name a variant of the method."""
 
-NOT_DECIDING = {"seed", "study", "directory", "stage", "device", "logger", "experiment", "scale", "published"}
+NOT_DECIDING = {
+    "seed",
+    "outputs",
+    "study",
+    "directory",
+    "stage",
+    "device",
+    "logger",
+    "experiment",
+    "scale",
+    "published",
+}
 """Overrides that are told elsewhere in a result, or change no result."""
 
 

@@ -17,6 +17,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from psearch.config.signatures import check_targets, hint, parameters
+from psearch.runs.places import outputs, run_directory
 
 
 def check(config_name: str, overrides: list[str]) -> tuple[DictConfig, DictConfig]:
@@ -36,6 +37,7 @@ def check(config_name: str, overrides: list[str]) -> tuple[DictConfig, DictConfi
     cfg = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     check_targets(_plain(cfg))
     _check_words(_plain(cfg))
+    _check_places(cfg)
     return cfg, composed.hydra
 
 
@@ -129,3 +131,9 @@ def _check_words(cfg: dict[str, Any]) -> None:
         raise ValueError(f"study={study}: take letters, digits, '.', '_', '-' (not the names data, teachers)")
     if stage not in ("all", "teacher"):
         raise ValueError(f"stage={stage}: choose all or teacher")
+
+
+def _check_places(cfg: DictConfig) -> None:
+    """Outputs have a name, and a run lies in them."""
+    if "outputs" in cfg:
+        run_directory(outputs(cfg.outputs), "study", "run", cfg.get("directory"))

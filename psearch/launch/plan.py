@@ -15,7 +15,7 @@ Overrides = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Job:
-    """One run: its overrides, its study, the missing teachers it waits for, by their keys.
+    """One run: its overrides, its study's folder, the missing teachers it waits for, by their keys.
 
     label: what tells it from the others. trains: the teachers it trains and nothing else, by their keys.
     name: of its directory, or of a training of teachers. done: its results are there. config, variant: what
@@ -23,7 +23,7 @@ class Job:
     """
 
     overrides: Overrides
-    study: str
+    study: Path
     teachers: tuple[str, ...] = ()
     label: str = field(default="", compare=False)
     trains: tuple[str, ...] = field(default=(), compare=False)
@@ -60,10 +60,10 @@ class Plan:
         return tuple(dict.fromkeys(self.teachers.values()))
 
     @property
-    def studies(self) -> tuple[str, ...]:
+    def studies(self) -> tuple[Path, ...]:
         return tuple(dict.fromkeys(job.study for job in self.jobs))
 
-    def of(self, study: str) -> Plan:
+    def of(self, study: Path) -> Plan:
         """The part that belongs to one study, with all teachers it needs."""
         jobs = tuple(job for job in self.jobs if job.study == study)
         wanted = {key for job in jobs for key in job.teachers}
@@ -76,12 +76,12 @@ class Plan:
             part = self.of(study)
             todo = sum(not job.done for job in part.jobs)
             lines.append(
-                f"outputs/{study}: {len(part.teachers)} teachers to train, {todo} runs, "
+                f"{study}: {len(part.teachers)} teachers to train, {todo} runs, "
                 f"{len(part.jobs) - todo} done already, 1 comparison"
             )
             lines += [f"  teacher     {job.name}" for job in part.trainings]
             lines += [part.line(job) for job in part.jobs]
-            lines.append(f"  comparison  outputs/{study}/report.html")
+            lines.append(f"  comparison  {study / 'report.html'}")
         return "\n".join(lines)
 
     def line(self, job: Job) -> str:
@@ -109,6 +109,7 @@ def make_plan(config_name: str, hydra: Sequence[str], points: Sequence[Sequence[
 
 def _compose(config_name: str, hydra: Sequence[str], point: Overrides) -> Job:
     from psearch.identity import job_name
+    from psearch.runs import places
     from psearch.runs.config import RunConfig
     from psearch.runs.directory import is_finished
     from psearch.studies.assembly import make_terms
@@ -118,15 +119,16 @@ def _compose(config_name: str, hydra: Sequence[str], point: Overrides) -> Job:
     config = RunConfig.parse(resolved(cfg))
     make_terms(config.terms)
     keys, chosen = needed(config), variant(cfg, settings)
-    missing = tuple(key for key in keys if not ready(key))
-    job = Job(point, config.study, config=config.plain, variant=chosen)
+    outputs = config.outputs
+    missing = tuple(key for key in keys if not ready(key, places.teachers_directory(outputs)))
+    job = Job(point, outputs / config.study, config=config.plain, variant=chosen)
     if config.only_teachers:
         done = bool(keys) and not missing
         return replace(job, trains=keys, name=_training(chosen, keys), done=done)
     name = job_name(chosen, config.plain)
-    directory = config.directory or str(Path("outputs", config.study, name))
-    done = config.directory is None and is_finished(Path(directory))
-    return replace(job, teachers=() if done else missing, name=name, directory=directory, done=done)
+    directory = places.run_directory(outputs, config.study, name, config.directory)
+    done = config.directory is None and is_finished(directory)
+    return replace(job, teachers=() if done else missing, name=name, directory=str(directory), done=done)
 
 
 def _training(chosen: Mapping[str, Any], keys: Sequence[str]) -> str:

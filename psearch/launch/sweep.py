@@ -118,14 +118,14 @@ class StudySweep:
         for job in jobs:
             self.start([job])
 
-    def compare(self, study: str) -> None:
+    def compare(self, study: Path) -> None:
         """Print the comparison of all that the study has so far."""
         from psearch.studies.compare import compare_studies
 
         try:
-            print(compare_studies([Path("outputs", study)]), flush=True)
+            print(compare_studies([study]), flush=True)
         except Exception as error:
-            self.fail(f"comparison of {study}", message(error))
+            self.fail(f"comparison of {study.name}", message(error))
 
     def fail(self, what: str, reason: str) -> None:
         """Remember and tell why something brought nothing."""

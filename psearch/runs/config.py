@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from psearch.runs import places
+
 Node = Mapping[str, Any]
 """A plain mapping that `psearch.build.build` makes an object of."""
 
@@ -133,6 +135,11 @@ class RunConfig(Recipe):
         )
 
     @property
+    def outputs(self) -> Path:
+        """The folder of all outputs."""
+        return places.outputs(self.plain.get("outputs"))
+
+    @property
     def only_teachers(self) -> bool:
         """Whether only the teachers are to be made ready."""
         return self.stage == "teacher"
@@ -156,6 +163,11 @@ class EvaluateConfig:
     workers: int
     device: str
     plain: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def outputs(self) -> Path:
+        """The folder of all outputs."""
+        return places.outputs(self.plain.get("outputs"))
 
     @classmethod
     def parse(cls, plain: Mapping[str, Any]) -> EvaluateConfig:

@@ -18,15 +18,13 @@ from psearch.evaluation.detections_file import DETECTIONS, write_detections
 from psearch.evaluation.result import RANKING, Evaluation, write_ranking
 from psearch.files import replace_json, replace_text
 from psearch.identity import config_hash
-from psearch.runs import checkpoint
+from psearch.runs import checkpoint, places
 from psearch.runs.config import EvaluateConfig, Node, Recipe
 from psearch.runs.labels import summary
 from psearch.studies.fit import read_data
 from psearch.studies.measurement import EvaluationSetup, device_named, measure, origin, short
 from psearch.studies.recipe import restored_task
 from psearch.studies.teachers import variant_of
-
-OUTPUTS = Path("outputs/evaluate")
 
 
 def evaluate(config: EvaluateConfig) -> float:
@@ -36,7 +34,8 @@ def evaluate(config: EvaluateConfig) -> float:
     Returns search mAP, or `gt_mAP` of a network that does not detect. Raises ValueError for a file that is
     missing, damaged or of other data.
     """
-    subject = _subject(config)
+    home = config.outputs
+    subject = _subject(config, home)
     whole = {**subject.config, "evaluation": config.plain["evaluation"]}
     join(gpu=config.device != "cpu" and torch.cuda.is_available())
     benchmark = read_data(subject.data)
@@ -44,7 +43,17 @@ def evaluate(config: EvaluateConfig) -> float:
     setup = EvaluationSetup.of(benchmark, config.evaluation, device=device, workers=config.workers)
     found, measured = subject.measured(setup)
     results = {"status": "ok", "role": "student"} | subject.known(benchmark.name) | measured | origin(whole)
-    output = config.output or OUTPUTS / _job(subject, whole)
+    output = config.output or places.evaluations_directory(home) / _job(subject, whole)
+    home = config.outputs
+    subject = _subject(config, home)
+    whole = {**subject.config, "evaluation": config.plain["evaluation"]}
+    join(gpu=config.device != "cpu" and torch.cuda.is_available())
+    benchmark = read_data(subject.data)
+    device = device_named(config.device)
+    setup = EvaluationSetup.of(benchmark, config.evaluation, device=device, workers=config.workers)
+    found, measured = subject.measured(setup)
+    results = {"status": "ok", "role": "student"} | subject.known(benchmark.name) | measured | origin(whole)
+    output = config.output or places.evaluations_directory(home) / _job(subject, whole)
 
     def tell() -> None:
         _write(output, whole, results)
@@ -71,9 +80,9 @@ def _write(output: Path, config: Mapping[str, Any], results: dict[str, Any]) -> 
     replace_json(output / "results.json", results)
 
 
-def _subject(config: EvaluateConfig) -> _Checkpoint | _File:
+def _subject(config: EvaluateConfig, home: Path) -> _Checkpoint | _File:
     if config.checkpoint is not None:
-        return _Checkpoint.of(config.checkpoint, config.data)
+        return _Checkpoint.of(config.checkpoint, config.data, home)
     assert config.detections is not None and config.data is not None
     if not config.detections.is_file():
         raise ValueError(f"there are no detections {config.detections}: check the path")
@@ -90,10 +99,12 @@ class _Checkpoint:
     seed: int
 
     @classmethod
-    def of(cls, path: Path, data: Node | None) -> _Checkpoint:
+    def of(cls, path: Path, data: Node | None, home: Path) -> _Checkpoint:
         state = checkpoint.load(path)
         try:
-            recipe = Recipe.parse(state["config"])
+            recipe = Recipe.parse(
+                places.moved(state["config"], home)
+            )  # rendered data are those of this command
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path} is no checkpoint of psearch: it does not say what it was trained by ({error})"

@@ -17,7 +17,7 @@ import yaml
 
 from psearch.evaluation.detections_file import DETECTIONS, read_detections
 from psearch.files import replace_json
-from psearch.runs import checkpoint, provenance
+from psearch.runs import checkpoint, places, provenance
 from psearch.runs.config import RunConfig
 from psearch.studies.measurement import EvaluationSetup, measure, network_cost, origin
 from psearch.studies.recipe import restored_task
@@ -39,11 +39,12 @@ class Student:
 
 def students(study: Path) -> list[Student]:
     """All finished students of a study; others are the report's to list."""
-    found = []
+    found, home = [], places.outputs_of(study)
     for path in sorted(study.glob("*/results.json")):
         try:
             results = json.loads(path.read_text())
-            config = RunConfig.parse(yaml.safe_load((path.parent / "config.yaml").read_text()))
+            plain = yaml.safe_load((path.parent / "config.yaml").read_text())
+            config = RunConfig.parse(places.moved(plain, home))
         except (OSError, ValueError, yaml.YAMLError):
             continue
         if results.get("status") == "ok" and results.get("role") == "student":
@@ -60,8 +61,9 @@ def make_references(
     """
     taught = {known["directory"]: (known, m) for m in members for known in m.results.get("teachers") or ()}
     for directory, (known, member) in taught.items():
-        checkpoint = member.config.teachers[known["name"]].checkpoint or Path(directory) / "last.pt"
-        run = TeacherRun(known["name"], checkpoint)
+        given = member.config.teachers[known["name"]].checkpoint
+        given = given or places.located(directory, places.outputs_of(study)) / checkpoint.LAST
+        run = TeacherRun(known["name"], given)
         _Reference(study, benchmark, members, member, run, device, known).make()
 
 

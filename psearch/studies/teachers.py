@@ -19,7 +19,7 @@ from torch import nn
 from psearch import distributed
 from psearch.distill.teacher import People, Teacher
 from psearch.identity import config_hash, deciding
-from psearch.runs import checkpoint
+from psearch.runs import checkpoint, places
 from psearch.runs.config import RunConfig, TeacherConfig
 from psearch.runs.directory import claim
 from psearch.studies.fit import Workplace, training
@@ -29,8 +29,6 @@ from psearch.tasks.task import NetworkTask
 from psearch.types import Benchmark
 
 log = logging.getLogger(__name__)
-
-HOME = Path("outputs/teachers")
 
 
 @dataclass(frozen=True)
@@ -84,13 +82,13 @@ def needed(config: RunConfig) -> tuple[str, ...]:
     return tuple(config_hash(recipe.plain) for recipe in recipes)
 
 
-def ready(key: str, home: Path = HOME) -> bool:
+def ready(key: str, home: Path) -> bool:
     """Whether a teacher of that key lies there. A wrong yes (other code, other data) costs nothing but the
     place of its training: the first run that wants it finds out and trains it."""
-    return any((place / "results.json").exists() for place in places(key, home))
+    return any((place / "results.json").exists() for place in teachers_of(key, home))
 
 
-def places(key: str, home: Path = HOME) -> list[Path]:
+def teachers_of(key: str, home: Path) -> list[Path]:
     """Directories of teachers of that key, trained or not yet; those with a broken config do not count."""
     found = []
     for path in sorted(home.glob("*/config.yaml")):
@@ -103,7 +101,7 @@ def places(key: str, home: Path = HOME) -> list[Path]:
     return found
 
 
-def obtain(config: RunConfig, workplace: Workplace, *, home: Path = HOME) -> list[TeacherRun]:
+def obtain(config: RunConfig, workplace: Workplace) -> list[TeacherRun]:
     """The teachers a run asks for, trained first if nobody did: other runs that want them wait meanwhile.
 
     Raises ValueError if terms are chosen without a teacher, or a checkpoint cannot be read.
@@ -113,6 +111,7 @@ def obtain(config: RunConfig, workplace: Workplace, *, home: Path = HOME) -> lis
             f"distill={', '.join(config.terms)} needs a teacher: add teacher=reid (or oim, …), or choose "
             "distill=none"
         )
+    home = places.teachers_directory(config.outputs)
     return [_obtain(teacher, workplace, home=home) for teacher in config.teachers.values()]
 
 

@@ -16,6 +16,7 @@ from psearch.engine.process_group import join
 from psearch.evaluation.detections_file import DETECTIONS, write_detections
 from psearch.evaluation.result import RANKING, Evaluation, write_ranking
 from psearch.identity import job_name
+from psearch.runs import places
 from psearch.runs.config import RunConfig
 from psearch.runs.directory import claim
 from psearch.runs.labels import summary
@@ -30,8 +31,6 @@ from psearch.types import Split
 
 log = logging.getLogger(__name__)
 
-OUTPUTS = Path("outputs")
-
 
 def run(config: RunConfig, variant: Mapping[str, Any]) -> float | None:
     """Do one run, or what is left of it, in its own directory; returns search mAP (or the re-ID upper bound).
@@ -45,7 +44,8 @@ def run(config: RunConfig, variant: Mapping[str, Any]) -> float | None:
     teachers = obtain(config, workplace) if config.wants_teachers else []
     if config.only_teachers:
         return None
-    directory = Path(config.directory or OUTPUTS / config.study / job_name(variant, config.plain))
+    name = job_name(variant, config.plain)
+    directory = places.run_directory(config.outputs, config.study, name, config.directory)
     with claim(directory, dict(config.plain)) as claimed:
         if claimed.finished:
             log.info("done already")
@@ -109,8 +109,13 @@ class _Student:
         evaluation, measured = measure(trained.task, self.setup)
         directory, tracker = trained.run.directory, trained.tracker
         distributed.on_first_rank(lambda: _keep(evaluation, self.setup.split, directory, tracker))
+        home = self.config.outputs
         known = [
-            {"name": run.name, "directory": short(run.directory), "fingerprint": teacher.fingerprint}
+            {
+                "name": run.name,
+                "directory": places.recorded(run.directory, home),
+                "fingerprint": teacher.fingerprint,
+            }
             for run, teacher in zip(self.runs, self.teachers, strict=True)
         ]
         facts = {"role": "student", "variant": dict(self.variant), "teachers": known}

@@ -35,9 +35,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         run(*composed("study=one", "directory=one", "evaluation.galleries=[5,7]"))
-        state = torch.load("one/last.pt", weights_only=True)
+        state = torch.load("outputs/one/last.pt", weights_only=True)
         state["network"]["regions.box_logits.bias"] += torch.tensor([-9.0, 9.0])
-        torch.save(state, "one/sure.pt")
+        torch.save(state, "outputs/one/sure.pt")
     torch.set_num_threads(threads)
     yield home
 
@@ -59,8 +59,8 @@ def results(directory: str) -> dict[str, Any]:
 
 
 def test_a_checkpoint_is_measured_on_its_own_data_as_in_training(inside: Path) -> None:
-    evaluate(config("checkpoint=one/last.pt", "output=same", "evaluation.galleries=[5,7]"))
-    once, again = results("one"), results("same")
+    evaluate(config("checkpoint=outputs/one/last.pt", "output=same", "evaluation.galleries=[5,7]"))
+    once, again = results("outputs/one"), results("same")
     for part in ("protocol", "metrics", "per_query", "searches", "intervals", "variant"):
         assert again[part] == once[part] | ({"data": "synthetic"} if part == "variant" else {})
     assert set(again["searches"]) == {"5", "7", "legacy"}
@@ -69,7 +69,7 @@ def test_a_checkpoint_is_measured_on_its_own_data_as_in_training(inside: Path) -
 
 def test_saved_detections_measure_like_the_network_that_made_them(inside: Path) -> None:
     more = ("protocol=legacy", "evaluation=cbgm", "evaluation.galleries=[6]")
-    evaluate(config("checkpoint=one/sure.pt", "output=sure", "save_detections=true", *more))
+    evaluate(config("checkpoint=outputs/one/sure.pt", "output=sure", "save_detections=true", *more))
     data = ["data=synthetic", *DATA]
     evaluate(config("detections=sure/detections.npz", "output=file", *data, *more))
     network, file = results("sure"), results("file")
@@ -81,7 +81,7 @@ def test_saved_detections_measure_like_the_network_that_made_them(inside: Path) 
 
 
 def test_the_program_prints_numbers_with_their_protocol_and_where_they_are(inside: Path) -> None:
-    command = [sys.executable, "-m", "psearch.evaluate", "checkpoint=one/sure.pt", "device=cpu"]
+    command = [sys.executable, "-m", "psearch.evaluate", "checkpoint=outputs/one/sure.pt", "device=cpu"]
     done = subprocess.run(
         command, capture_output=True, text=True, env={"PYTHONPATH": str(CONF.parent), "OMP_NUM_THREADS": "1"}
     )
@@ -97,7 +97,7 @@ def test_the_program_prints_numbers_with_their_protocol_and_where_they_are(insid
 def spoilt(**arrays: np.ndarray) -> Callable[[], list[str]]:
     def write() -> list[str]:
         if not Path("sure/detections.npz").exists():  # this test may run without its neighbours
-            evaluate(config("checkpoint=one/sure.pt", "output=sure", "save_detections=true"))
+            evaluate(config("checkpoint=outputs/one/sure.pt", "output=sure", "save_detections=true"))
         with np.load("sure/detections.npz") as file:
             np.savez("spoilt.npz", **{**file, **{k: v(file[k]) for k, v in arrays.items()}})  # type: ignore
         return ["detections=spoilt.npz", "data=synthetic", *DATA]
@@ -106,7 +106,7 @@ def spoilt(**arrays: np.ndarray) -> Callable[[], list[str]]:
 
 
 def diverged() -> list[str]:
-    state = torch.load("one/last.pt", weights_only=True)
+    state = torch.load("outputs/one/last.pt", weights_only=True)
     for value in state["network"].values():
         value.fill_(torch.nan) if value.is_floating_point() else None
     torch.save(state, "nan.pt")
@@ -124,11 +124,14 @@ MISTAKES: list[tuple[Callable[[], list[str]], str]] = [
     (foreign, "foreign.pt is no checkpoint of psearch"),
     (diverged, "scene test_0000.*: the network answers with NaN"),
     (lambda: ["detections=nowhere.npz", "data=synthetic"], "there are no detections nowhere.npz"),
-    (lambda: ["detections=one/results.json"], "add data="),
-    (lambda: ["checkpoint=one/last.pt", "protocol=lenient"], "no protocol 'lenient'"),
-    (lambda: ["checkpoint=one/last.pt", "evaluation.galleries=50"], "write a list"),
-    (lambda: ["checkpoint=one/last.pt", "evaluation.galleries=[99]"], "gallery_size=99 cannot be had"),
-    (lambda: ["checkpoint=one/last.pt", "evaluation.galleries=[dark]"], "no galleries 'dark' here"),
+    (lambda: ["detections=outputs/one/results.json"], "add data="),
+    (lambda: ["checkpoint=outputs/one/last.pt", "protocol=lenient"], "no protocol 'lenient'"),
+    (lambda: ["checkpoint=outputs/one/last.pt", "evaluation.galleries=50"], "write a list"),
+    (
+        lambda: ["checkpoint=outputs/one/last.pt", "evaluation.galleries=[99]"],
+        "gallery_size=99 cannot be had",
+    ),
+    (lambda: ["checkpoint=outputs/one/last.pt", "evaluation.galleries=[dark]"], "no galleries 'dark' here"),
     (spoilt(query_embeddings=lambda v: v[1:]), "query_embeddings has shape"),  # type: ignore
     (spoilt(embeddings=lambda v: v * np.nan), "embeddings are NaN or infinite, first in scene"),  # type: ignore
 ]

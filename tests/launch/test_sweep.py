@@ -38,7 +38,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     ready: set[str] = set()
     teachers = psearch.studies.teachers
     monkeypatch.setattr(teachers, "needed", lambda config: keys(config) if config.terms else ())
-    monkeypatch.setattr(teachers, "ready", ready.__contains__)
+    monkeypatch.setattr(teachers, "ready", lambda key, home: key in ready)
     return ready
 
 

@@ -51,18 +51,18 @@ def benchmark(config):
 
 
 def test_without_its_parts_its_whole_training_is_that_of_oim(inside):
-    oim, bare = (checkpoint.load(Path(name) / "last.pt") for name in ("oim", "bare"))
+    oim, bare = (checkpoint.load(Path("outputs", name, "last.pt")) for name in ("oim", "bare"))
     assert list(oim["network"]) == list(bare["network"])
     assert all(torch.equal(value, bare["network"][key]) for key, value in oim["network"].items())
     assert all(torch.equal(value, bare["criterion"][key]) for key, value in oim["criterion"].items())
-    assert results("oim")["metrics"] == results("bare")["metrics"]
-    assert results("oim")["protocol"] == results("bare")["protocol"]
+    assert results("outputs/oim")["metrics"] == results("outputs/bare")["metrics"]
+    assert results("outputs/oim")["protocol"] == results("outputs/bare")["protocol"]
 
 
 def test_it_starts_from_a_trained_oim_network(inside):
-    config, _ = composed("student=qeeps", "student.start=oim/last.pt")
+    config, _ = composed("student=qeeps", "student.start=outputs/oim/last.pt")
     task, _ = new_task(config, benchmark(config))
-    given, own = checkpoint.load("oim/last.pt")["network"], task.network.state_dict()
+    given, own = checkpoint.load("outputs/oim/last.pt")["network"], task.network.state_dict()
     assert all(torch.equal(own[key], value) for key, value in given.items())
     assert {key.split(".")[0] for key in set(own) - set(given)} == set(PARTS)
 
@@ -75,7 +75,7 @@ def test_it_starts_from_a_trained_oim_network(inside):
     ],
 )
 def test_a_start_that_does_not_fit_says_where(inside, overrides, words):
-    config, _ = composed("student=qeeps", "student.start=oim/last.pt", *overrides)
+    config, _ = composed("student=qeeps", "student.start=outputs/oim/last.pt", *overrides)
     with pytest.raises(ValueError, match=words):
         new_task(config, benchmark(config))
 
@@ -86,13 +86,13 @@ def test_a_start_that_is_not_there_is_named():
 
 
 def test_what_a_start_holds_decides_the_run_and_not_where_it_lies(inside):
-    shutil.copyfile("oim/last.pt", "copy.pt")
+    shutil.copyfile("outputs/oim/last.pt", "copy.pt")
 
     def name(file):
         config, variant = composed("student=qeeps", f"student.start={file}")
         return job_name(variant, config.plain)
 
-    same = name("oim/last.pt")
+    same = name("outputs/oim/last.pt")
     assert name("copy.pt") == same
     torch.save({"network": {}}, "copy.pt")
     assert name("copy.pt") != same != name("null")
@@ -105,7 +105,7 @@ def test_it_is_taught_like_any_student(inside, distill):
     size = ("teacher.detector.trainer.epochs=1",) if distill == "detector" else ()
     task = ("student=qeeps", "trainer.epochs=1", f"distill={distill}", f"directory=by_{distill}")
     run(*composed(*task, *short, *size))
-    said = results(f"by_{distill}")
+    said = results(f"outputs/by_{distill}")
     assert said["protocol"]["similarity"] == "query-conditioned (qsse, qrpn, qsim)"
     assert said["teachers"][0]["name"] == names[distill]
 
@@ -118,7 +118,7 @@ def test_its_identity_table_teaches_an_oim_student_and_the_study_compares_both(i
     run(*composed("study=both", "student=qeeps", "trainer.epochs=1"))
     [student] = Path("outputs/both").glob("oim-tiny-qeeps-identities-*")
     assert results(student)["teachers"][0]["name"] == "qeeps"
-    networks = [checkpoint.load(Path(place) / "last.pt")["network"] for place in (student, "oim")]
+    networks = [checkpoint.load(Path(place) / "last.pt")["network"] for place in (student, "outputs/oim")]
     assert list(networks[0]) == list(networks[1])
     [teacher] = Path("outputs/teachers").glob("qeeps-*")
     assert list(teacher.glob("people-*.npz"))

@@ -1,4 +1,4 @@
-"""Which jobs were submitted for a study: `outputs/<study>/slurm/jobs.jsonl`, one line per job."""
+"""Which jobs were submitted for a study: `<study>/slurm/jobs.jsonl`, one line per job."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from filelock import FileLock
 
 from psearch.files import replace_text
+from psearch.runs.places import located, outputs_of
 
-OUTPUTS = Path("outputs")
 COMPARISON = "comparison"
 
 
@@ -23,7 +23,7 @@ class Entry:
 
     job: SLURM's id. name: of the run, of the teacher's training, or "comparison". directory: of the run.
     trains: the keys of the teachers it trains. overrides, hydra: the command again. code: the frozen copy.
-    log: where its output goes. time: of submission, seconds since 1970.
+    log: where its output goes. time: of submission, seconds since 1970. Paths as `places.recorded` has them.
     """
 
     job: str
@@ -51,6 +51,10 @@ class Ledger:
             return []
         return [_entry(line) for line in self.path.read_text().splitlines()]
 
+    def located(self, record: str) -> Path:
+        """Where something lies that an entry names."""
+        return located(record, outputs_of(self.study))
+
     def latest(self) -> dict[str, Entry]:
         """The last attempt of each name."""
         return {entry.name: entry for entry in self.entries()}
@@ -75,6 +79,6 @@ def _entry(line: str) -> Entry:
     return Entry(**fields | lists)
 
 
-def all_ledgers() -> list[Ledger]:
-    """Those of all studies here."""
-    return [Ledger(path.parent.parent) for path in sorted(OUTPUTS.glob("*/slurm/jobs.jsonl"))]
+def all_ledgers(home: Path) -> list[Ledger]:
+    """Those of all studies in a folder of outputs."""
+    return [Ledger(path.parent.parent) for path in sorted(home.glob("*/slurm/jobs.jsonl"))]

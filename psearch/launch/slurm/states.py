@@ -17,7 +17,8 @@ from filelock import FileLock, Timeout
 from psearch.launch.slurm import queue
 from psearch.launch.slurm.ledger import COMPARISON, Entry, Ledger
 from psearch.runs.directory import is_finished, read_results
-from psearch.studies.teachers import places, ready
+from psearch.runs.places import outputs_of, teachers_directory
+from psearch.studies.teachers import ready, teachers_of
 
 LINES = 3
 """Of an error that are shown."""
@@ -43,9 +44,9 @@ def states(study: Path) -> list[State]:
     active, note = _active(latest)
     ended = queue.ended([entry.job for entry in latest.values() if entry.job not in active])
     found = [_submitted(study, e, active.get(e.job), ended.get(e.job, note)) for e in latest.values()]
-    known = {entry.directory for entry in latest.values()}
+    known = {Ledger(study).located(entry.directory) for entry in latest.values() if entry.directory}
     others = sorted(path.parent for path in study.glob("*/config.yaml"))
-    return found + [_local(path) for path in others if str(path) not in known and not _is_reference(path)]
+    return found + [_local(path) for path in others if path not in known and not _is_reference(path)]
 
 
 def _active(latest: dict[str, Entry]) -> tuple[dict[str, str], str]:
@@ -58,9 +59,11 @@ def _active(latest: dict[str, Entry]) -> tuple[dict[str, str], str]:
 
 
 def _submitted(study: Path, entry: Entry, active: str | None, ended: str) -> State:
-    directory = _directory(study, entry)
-    finished = all(map(ready, entry.trains)) if entry.trains else directory and is_finished(directory)
-    log = directory / "log.txt" if directory and (directory / "log.txt").exists() else Path(entry.log)
+    directory, home = _directory(study, entry), teachers_directory(outputs_of(study))
+    trained = all(ready(key, home) for key in entry.trains)
+    finished = trained if entry.trains else directory and is_finished(directory)
+    output = Ledger(study).located(entry.log)
+    log = directory / "log.txt" if directory and (directory / "log.txt").exists() else output
     if directory is not None and finished and entry.name != COMPARISON:
         return State(entry.name, "done", "100 %", _metric(directory), log=log)
     progress = metric = ""
@@ -70,7 +73,7 @@ def _submitted(study: Path, entry: Entry, active: str | None, ended: str) -> Sta
         return State(entry.name, active, progress, metric, log=log)
     if ended == "completed" and entry.name == COMPARISON:
         return State(entry.name, "done", metric="report.html", log=log)
-    error = tuple(_error(directory, entry)) if ended not in ("cancelled",) else ()
+    error = tuple(_error(directory, output, entry.time)) if ended not in ("cancelled",) else ()
     return State(entry.name, ended, progress, metric, error, log)
 
 
@@ -82,16 +85,17 @@ def _local(directory: Path) -> State:
     running = _is_held(directory)
     failed = (directory / "FAILED").exists()
     state = "running" if running else "failed" if failed else "stopped"
-    error = tuple(_error(directory, None)) if state == "failed" else ()
+    error = tuple(_error(directory)) if state == "failed" else ()
     return State(directory.name, state, _progress(directory, running=running), _metric(directory), error, log)
 
 
 def _directory(study: Path, entry: Entry) -> Path | None:
     if entry.directory is not None:
-        return Path(entry.directory)
+        return Ledger(study).located(entry.directory)
     if entry.name == COMPARISON:
         return study
-    teachers = [place for key in entry.trains for place in places(key)]
+    home = teachers_directory(outputs_of(study))
+    teachers = [place for key in entry.trains for place in teachers_of(key, home)]
     return next((place for place in teachers if not is_finished(place)), next(iter(teachers), None))
 
 
@@ -144,15 +148,15 @@ def _metric(directory: Path) -> str:
     return ""
 
 
-def _error(directory: Path | None, entry: Entry | None) -> list[str]:
+def _error(directory: Path | None, output: Path | None = None, since: float = 0.0) -> list[str]:
     """The last lines of what went wrong: of this attempt's traceback, else of the job's own output."""
     failed = None if directory is None else directory / "FAILED"
-    if failed is not None and failed.exists() and (entry is None or failed.stat().st_mtime > entry.time):
+    if failed is not None and failed.exists() and failed.stat().st_mtime > since:
         text = failed.read_text(errors="replace")
         with suppress(ValueError, KeyError, TypeError):
             text = json.loads(text)["traceback"]
-    elif entry is not None and Path(entry.log).exists():
-        text = Path(entry.log).read_text(errors="replace")
+    elif output is not None and output.exists():
+        text = output.read_text(errors="replace")
     else:
         return []
     return [line.rstrip() for line in re.split(r"\n+", text.strip())[-LINES:]]

@@ -6,6 +6,7 @@ SLURM itself holds the jobs back until their turn comes, so nothing needs to sta
 from __future__ import annotations
 
 import logging
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,9 +21,10 @@ from psearch.config.program import CONF
 from psearch.launch.plan import Job, Plan, make_plan
 from psearch.launch.slurm import queue
 from psearch.launch.slurm.executor import make_executor, outside_of_jobs
-from psearch.launch.slurm.ledger import COMPARISON, OUTPUTS, Entry, Ledger, all_ledgers
+from psearch.launch.slurm.ledger import COMPARISON, Entry, Ledger, all_ledgers
 from psearch.launch.slurm.snapshot import freeze
 from psearch.launch.slurm.work import Comparing, Training
+from psearch.runs import places
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ def submit(plan: Plan, launcher: Mapping[str, Any], hydra: Sequence[str] = ()) -
     """
     entries = []
     for study in plan.studies:
-        with Ledger(OUTPUTS / study).open() as ledger, outside_of_jobs():
+        with Ledger(study).open() as ledger, outside_of_jobs():
             entries += _Submission(ledger, launcher, tuple(hydra)).submit(plan.of(study))
     return entries
 
@@ -49,6 +51,7 @@ class _Submission:
 
     def __init__(self, ledger: Ledger, launcher: Mapping[str, Any], hydra: tuple[str, ...]) -> None:
         self.ledger, self.launcher, self.hydra = ledger, launcher, hydra
+        self.home = places.outputs_of(ledger.study)
         self.active = queue.active()
         self.busy = {name: e for name, e in ledger.latest().items() if e.job in self.active}
         self.code = freeze(ledger.study / "code")
@@ -70,7 +73,7 @@ class _Submission:
 
     def _teachers(self, plan: Plan) -> dict[str, Entry]:
         """Who trains each missing teacher: a job under way already, in whichever study, or a new one."""
-        known = [e for ledger in all_ledgers() for e in ledger.latest().values()]
+        known = [e for ledger in all_ledgers(self.home) for e in ledger.latest().values()]
         trainers = {key: e for e in known if e.job in self.active for key in e.trains}
         missing = [job for key, job in plan.teachers.items() if key not in trainers]
         new = self._array(list(dict.fromkeys(missing)), None)
@@ -86,7 +89,7 @@ class _Submission:
         if old is not None:
             queue.cancel([old.job])
         whole = sorted({job.partition("_")[0] for job in runs})  # arrays
-        job = Job((), self.ledger.study.name, name=COMPARISON)
+        job = Job((), self.ledger.study, name=COMPARISON)
         [entry] = self._launch([job], [Comparing(self.ledger.study)], _after("afterany", whole))
         return entry
 
@@ -109,12 +112,12 @@ class _Submission:
         return Entry(
             job=submitted.job_id,
             name=job.name,
-            directory=job.directory,
+            directory=job.directory and places.recorded(Path(job.directory), self.home),
             trains=job.trains,
             overrides=job.overrides,
             hydra=self.hydra,
-            code=str(self.code),
-            log=str(Path(submitted.paths.stderr).relative_to(Path.cwd())),
+            code=places.recorded(self.code, self.home),
+            log=places.recorded(Path(submitted.paths.stderr), self.home),
             time=time.time(),
         )
 
@@ -134,28 +137,37 @@ def submit_plan(plan: Plan, launcher: Mapping[str, Any], hydra: Sequence[str]) -
     if not entries:
         return "nothing to submit: everything is done, waiting or running"
     lines = [f"{entry.job:12} {entry.name}" for entry in entries]
-    lines += [f"python -m psearch.status {study}" for study in plan.studies]
+    lines += [f"python -m psearch.status {shlex.quote(places.command_word(study))}" for study in plan.studies]
     return "\n".join([*lines, "This shell may be closed."])
 
 
-def resubmit(study: str, settings: Sequence[str] = ()) -> str:
-    """Submit again what the ledger of a study knows and is neither done nor under way.
+def resubmit(study: Path, settings: Sequence[str] = ()) -> str:
+    """Submit again what the ledger of a study knows and is neither done nor under way, into the outputs that
+    the study lies in.
 
     settings: overrides of `hydra.launcher`. Raises ValueError if nothing was submitted before.
     """
-    from psearch.launch.slurm.ledger import COMPARISON, OUTPUTS, Ledger
-
-    latest = Ledger(OUTPUTS / study).latest()
+    latest = Ledger(study).latest()
     entries = [entry for name, entry in latest.items() if name != COMPARISON]
     if not entries:
-        raise ValueError(f"no jobs were submitted for outputs/{study}: run its command again instead")
+        raise ValueError(f"no jobs were submitted for {study}: run its command again instead")
     if stray := [text for text in settings if not text.lstrip("+").startswith("hydra.launcher.")]:
         raise ValueError(f"{stray[0]}: only hydra.launcher.KEY=VALUE may change, or it would be another run")
     hydra = [*entries[-1].hydra, *settings]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        plan = make_plan(CONFIG, hydra, [entry.overrides for entry in entries])
+        plan = make_plan(CONFIG, hydra, [_here(entry.overrides, study) for entry in entries])
         composed = compose(CONFIG, [*hydra, *entries[-1].overrides], return_hydra_config=True)
     return submit_plan(plan, plain_launcher(composed.hydra), hydra)
+
+
+def _here(overrides: Sequence[str], study: Path) -> tuple[str, ...]:
+    """The overrides of a run, for the outputs that its study lies in now."""
+    kept = tuple(text for text in overrides if not text.startswith("outputs="))
+    home = places.outputs_of(study)
+    if home.resolve() == places.outputs().resolve():
+        return kept
+    quoted = str(home.absolute()).replace("\\", "\\\\").replace("'", "\\'")
+    return (*kept, f"outputs='{quoted}'")
 
 
 def plain_launcher(hydra: Any) -> dict[str, Any]:
