@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -20,6 +19,7 @@ from filelock import FileLock, Timeout
 from psearch import distributed
 from psearch.files import replace_json, replace_text
 from psearch.identity import differences
+from psearch.records import RunRecord, read_config
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +88,8 @@ class Run:
         return distributed.on_first_rank(lambda: read_results(self.directory))
 
     def finish(self, results: dict[str, Any]) -> None:
-        """Write `results.json` as a whole or not at all."""
-        replace_json(self.directory / "results.json", results)
+        """Write `results.json` as a whole or not at all. ValueError names what does not belong there."""
+        RunRecord.parse(results).write(self.directory)
 
     def __enter__(self) -> Run:
         self._log: logging.Handler = logging.NullHandler()
@@ -135,20 +135,14 @@ class Run:
 
 
 def read_results(directory: Path) -> dict[str, Any] | None:
-    """The `results.json` of a run directory, or None; an unreadable file counts as none."""
-    try:
-        results: dict[str, Any] = json.loads((directory / "results.json").read_text())
-        return results
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        log.warning("%s is broken; it will be made again", directory / "results.json")
-        return None
+    """The `results.json` of a run directory, or None; an unusable file counts as none."""
+    record = RunRecord.read(directory)
+    return None if record is None else record.to_json()
 
 
 def is_finished(directory: Path) -> bool:
     """Whether a run directory has its results."""
-    return (read_results(directory) or {}).get("status") == "ok"
+    return RunRecord.read(directory) is not None
 
 
 def _settle_config(path: Path, config: dict[str, Any]) -> None:
@@ -165,12 +159,9 @@ def _settle_config(path: Path, config: dict[str, Any]) -> None:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(_broken(path, " ".join(str(error).split()))) from error
-    if not isinstance(config, dict):
-        raise ValueError(_broken(path, "not a mapping"))
-    return config
+        return read_config(path)
+    except ValueError as error:
+        raise ValueError(_broken(path, str(error))) from error
 
 
 def _broken(path: Path, reason: str) -> str:

@@ -133,7 +133,7 @@ def test_finished_means_results_with_status_ok(tmp_path: Path) -> None:
         run.finish({"status": "ok", "metrics": {"mAP": 0.1}})
     with claim(tmp_path, CONFIG) as run:
         assert run.finished and run.results == {"status": "ok", "metrics": {"mAP": 0.1}}
-        with pytest.raises(ValueError, match="Out of range float"):
+        with pytest.raises(ValueError, match="metrics.mAP is nan"):
             run.finish({"status": "ok", "metrics": {"mAP": float("nan")}})
         assert run.finished and not list(tmp_path.glob("*.tmp"))
         (tmp_path / "results.json").write_text('{"status": "o')
