@@ -1,4 +1,4 @@
-"""Box arithmetic: pure functions on xyxy boxes in pixels, and which true box a box stands for."""
+"""Box arithmetic: pure functions on xyxy boxes in pixels, and which ground-truth box a box is matched to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torchvision.ops import box_iou
 from psearch.types import UNLABELLED, Batch, Boxes
 
 LARGEST_SCALE = math.log(1000.0 / 16)
-"""Largest log-scale a delta may ask for; the bound of Faster R-CNN's public implementations."""
+"""Largest log-scale of a delta; the bound of Faster R-CNN's public implementations."""
 
 
 def encode(boxes: Tensor, anchors: Tensor) -> Tensor:
@@ -47,12 +47,13 @@ def clip(boxes: Tensor, height: float, width: float) -> Tensor:
 
 
 class Match(NamedTuple):
-    """For each of n boxes: index of the best ground-truth box (0 where there is none) and its overlap;
-    `blurred`: mostly over a box marked "ignore", so neither person nor background."""
+    """For each of n boxes, (n,) each. target: index of the ground-truth box with the highest IoU, 0 where
+    there is none. iou: that IoU. on_ignored: mostly over a box marked "ignore", so neither person nor
+    background."""
 
     target: Tensor
-    overlap: Tensor
-    blurred: Tensor
+    iou: Tensor
+    on_ignored: Tensor
 
 
 def match(boxes: Tensor, targets: Tensor, ignore: Tensor) -> Match:
@@ -60,33 +61,53 @@ def match(boxes: Tensor, targets: Tensor, ignore: Tensor) -> Match:
     nothing = boxes.new_zeros(len(boxes))
     if len(targets) == 0:
         return Match(nothing.long(), nothing, nothing.bool())
-    overlaps = box_iou(boxes, targets)
-    real = overlaps.masked_fill(ignore, 0.0)
-    overlap, target = real.max(dim=1)
-    ignored = overlaps.masked_fill(~ignore, 0.0).amax(dim=1)
-    return Match(target, overlap, (ignored > 0.4) & (ignored > overlap))
+    ious = box_iou(boxes, targets)
+    iou, target = ious.masked_fill(ignore, 0.0).max(dim=1)
+    ignored = ious.masked_fill(~ignore, 0.0).amax(dim=1)
+    return Match(target, iou, (ignored > 0.4) & (ignored > iou))
+
+
+def foreground_background(
+    matched: Match, *, fg_iou_thresh: float, bg_iou_thresh: float, allow_low_quality_matches: bool = False
+) -> tuple[Tensor, Tensor]:
+    """(n,) bool each: the boxes that are a person, and those that are background; the rest is left out.
+
+    A box is a person from IoU `fg_iou_thresh` on and background below `bg_iou_thresh`, unless it is mostly
+    over an ignored one. allow_low_quality_matches: a box that no other beats for its ground-truth box is a
+    person, too, with an IoU above 0.1. Source: Ren et al. 2015, section 3.1.2; the names are torchvision's.
+    """
+    person = matched.iou >= fg_iou_thresh
+    if allow_low_quality_matches:
+        person = person | _best_of_target(matched)
+    return person, (matched.iou < bg_iou_thresh) & ~matched.on_ignored & ~person
+
+
+def _best_of_target(matched: Match) -> Tensor:
+    target, iou = matched.target, matched.iou
+    highest = iou.new_zeros(int(target.max()) + 1).scatter_reduce(0, target, iou, "amax")
+    return (iou > 0.1) & (iou >= highest[target])
 
 
 def best_of_each(boxes: Tensor, targets: Boxes, ignore: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """`match` for as many boxes in every image, all images in one go: boxes (b, n, 4), per image targets
-    (m, 4) with `ignore` (m,) bool -> the best target of each (b, n, 4) and its overlap (b, n), 0 where
-    there is none."""
-    real = [own[~skipped] for own, skipped in zip(targets, ignore, strict=True)]
+    (m, 4) with `ignore` (m,) bool -> the best target of each (b, n, 4) and its IoU (b, n), 0 where there is
+    none."""
+    real = [xyxy[~skipped] for xyxy, skipped in zip(targets, ignore, strict=True)]
     padded = pad_sequence([*real, boxes.new_zeros(1, 4)], batch_first=True)[:-1]
     corner = torch.maximum(boxes[:, :, None, :2], padded[:, None, :, :2])
     other = torch.minimum(boxes[:, :, None, 2:], padded[:, None, :, 2:])
     shared = (other - corner).clamp(min=0).prod(dim=-1)
-    areas = [(own[..., 2:] - own[..., :2]).prod(dim=-1) for own in (boxes, padded)]
-    overlap, target = (shared / (areas[0][:, :, None] + areas[1][:, None] - shared)).max(dim=2)
-    return padded.gather(1, target[..., None].expand(-1, -1, 4)), overlap
+    area, target_area = ((xyxy[..., 2:] - xyxy[..., :2]).prod(dim=-1) for xyxy in (boxes, padded))
+    iou, target = (shared / (area[:, :, None] + target_area[:, None] - shared)).max(dim=2)
+    return padded.gather(1, target[..., None].expand(-1, -1, 4)), iou
 
 
 @dataclass(frozen=True, eq=False)
 class RegionTargets:
     """What the described boxes (N rows, as in `SearchOutput.boxes`) should be.
 
-    person: (N,) bool. boxes: (N, 4) the true box where `person`. ids: (N,) identity, UNLABELLED for people
-    without one; undefined where not `person`.
+    person: (N,) bool. boxes: (N, 4) the ground-truth box where `person`. ids: (N,) identity, UNLABELLED for
+    people without one; undefined where not `person`.
     """
 
     person: Tensor
@@ -94,15 +115,15 @@ class RegionTargets:
     ids: Tensor
 
 
-def region_targets(boxes: Boxes, batch: Batch, foreground: float) -> RegionTargets:
-    """Match described boxes (per image, input pixels) to the batch's ground truth."""
-    matches: list[Match] = []
+def region_targets(boxes: Boxes, batch: Batch, fg_iou_thresh: float) -> RegionTargets:
+    """Match described boxes (per image, input pixels) to the batch's ground truth: a person from IoU
+    `fg_iou_thresh` on."""
+    person: list[Tensor] = []
     true: list[Tensor] = []
     ids: list[Tensor] = []
-    for own, targets, names, ignore in zip(boxes, batch.boxes, batch.ids, batch.ignore, strict=True):
-        found = match(own, targets, ignore)
-        matches.append(found)
-        true.append(targets[found.target] if len(targets) else torch.zeros_like(own))
-        ids.append(names[found.target] if len(names) else torch.full_like(found.target, UNLABELLED))
-    person = torch.cat([found.overlap >= foreground for found in matches])
-    return RegionTargets(person, torch.cat(true), torch.cat(ids))
+    for described, targets, names, ignore in zip(boxes, batch.boxes, batch.ids, batch.ignore, strict=True):
+        matched = match(described, targets, ignore)
+        person.append(matched.iou >= fg_iou_thresh)
+        true.append(targets[matched.target] if len(targets) else torch.zeros_like(described))
+        ids.append(names[matched.target] if len(names) else torch.full_like(matched.target, UNLABELLED))
+    return RegionTargets(torch.cat(person), torch.cat(true), torch.cat(ids))

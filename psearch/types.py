@@ -1,4 +1,4 @@
-"""The vocabulary every room speaks: scenes, batches and what a network says about them.
+"""The types that all rooms share: scenes, batches and the output of a network.
 
 Boxes are xyxy everywhere, in pixels, as float32. "Original pixels" are those of the picture as it
 lies on disk; "input pixels" those of the resized and padded tensor a network sees.
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 UNLABELLED = -1
-"""Identity of a person who is there but whom nobody has named."""
+"""Identity of a person without an identity label."""
 
 Boxes = list[Tensor]
 """One (n, 4) tensor per image, xyxy, input pixels."""
@@ -25,8 +25,8 @@ Propose = Callable[[], Boxes]
 """Computes the network's proposals; not called, it costs nothing."""
 
 Pick = Callable[[Propose], Boxes]
-"""Decides which boxes the network describes: training samples, a gallery takes the proposals
-(`lambda propose: propose()`), a query or a teacher answers with boxes of its own."""
+"""Decides at which boxes the network computes logits, deltas and embeddings: training samples, a gallery
+takes the proposals (`lambda propose: propose()`), a query and a teacher have their boxes given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Query:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Scenes in a fixed order, a way to read them, and the searches asked of them.
+    """Scenes in a fixed order, a way to read them, and the searches in them.
 
     read: index -> (h, w, 3) uint8 RGB in original pixels; must be picklable for loader workers.
     gallery: size or name of a published alternative -> the searches in galleries of that kind, perhaps of
@@ -106,11 +106,11 @@ class Benchmark:
 
 
 @dataclass(frozen=True, eq=False)
-class Sought:
-    """Who is looked for in each scene of a batch, shown in a whole scene of their own.
+class QueryBatch:
+    """One query image and box per scene of a batch: the person to find there, in a whole scene.
 
-    images: (b, 3, h', w') float32, as in `Batch`; h' and w' are their own. sizes, scales: as in `Batch`.
-    boxes: (b, 4) xyxy, input pixels of those images. ids: (b,) identities.
+    images: (b, 3, h', w') float32; h' and w' may differ from the batch's. sizes, scales: as in `Batch`.
+    boxes: (b, 4) xyxy, input pixels of the query images. ids: (b,) identities.
     """
 
     images: Tensor
@@ -119,11 +119,11 @@ class Sought:
     boxes: Tensor
     ids: Tensor
 
-    def to(self, device: torch.device | str) -> Sought:
+    def to(self, device: torch.device | str) -> QueryBatch:
         """The same on another device."""
-        return Sought(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+        return QueryBatch(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
 
-    def pin_memory(self) -> Sought:
+    def pin_memory(self) -> QueryBatch:
         """See `Batch.pin_memory`."""
         return replace(self, images=self.images.pin_memory())
 
@@ -134,7 +134,7 @@ class Batch:
 
     images: (b, 3, h, w) float32. sizes: (b, 2) height and width before padding. scales: (b,) input
     pixels per original pixel. boxes, ids, ignore: per image, input pixels. scenes: indices into the split.
-    query: who is looked for in each scene, for networks that are trained on pairs.
+    query: the person to find in each scene, for networks that are trained on pairs.
     """
 
     images: Tensor
@@ -144,7 +144,7 @@ class Batch:
     ids: list[Tensor]
     ignore: list[Tensor]
     scenes: list[int]
-    query: Sought | None = None
+    query: QueryBatch | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device; lists are moved element by element."""
@@ -152,7 +152,7 @@ class Batch:
         def move(value: Any) -> Any:
             if isinstance(value, Tensor):
                 return value.to(device, non_blocking=True)
-            if isinstance(value, Sought):
+            if isinstance(value, QueryBatch):
                 return value.to(device)
             if isinstance(value, list) and value and isinstance(value[0], Tensor):
                 return [part.to(device, non_blocking=True) for part in value]
@@ -184,19 +184,19 @@ class AnchorGrid(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class SearchOutput:
-    """Everything a network says about a batch of b images; a part it does not have is None.
+    """What a network computes of a batch of b images; a part it does not have is None.
 
     features: tap name -> (b, c, h, w).
     anchors: (a, 4), xyxy, input pixels, the same for every image of the batch.
     objectness: (b, a) logits; anchor_deltas: (b, a, 4) in the code of `psearch.boxes.encode`.
-    proposals: per image (m, 4), detached; None if `pick` did not ask for them.
-    boxes: per image (n, 4), what `pick` answered; the rows below follow them, N = sum of n.
+    proposals: per image (m, 4), detached; None if `pick` did not call for them.
+    boxes: per image (n, 4), what `pick` returned; the rows below follow them, N = sum of n.
     box_logits: (N, 2), background then person; box_deltas: (N, 4) relative to `boxes`;
     embeddings: (N, d), unit length.
 
     What depends on a query, one per image, and is None without one:
-    query_objectness: (b, a) logits, "the person looked for is here". query_embeddings: (b, d), unit length.
-    similarity: (N,) logits, "the described box shows the person looked for".
+    query_objectness: (b, a) logits, "the query's person is here". query_embeddings: (b, d), unit length.
+    similarity: (N,) logits, "the box shows the query's person".
     """
 
     features: Mapping[str, Tensor] = field(default_factory=dict)
@@ -214,7 +214,8 @@ class SearchOutput:
 
 
 EVERYTHING = frozenset(part.name for part in fields(SearchOutput))
-"""All parts of a `SearchOutput`; who reads only some of them asks for those, and the rest is not computed."""
+"""All parts of a `SearchOutput`; a caller that reads only some of them names those, and the rest is not
+computed."""
 
 
 @dataclass(frozen=True, eq=False)

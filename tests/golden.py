@@ -31,7 +31,9 @@ import torch
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[1]
-RENAMED: dict[str, str] = {}  # a key of the config in this tree: the same key in BASE
+RENAMED = {
+    "evaluation.evaluator.score_threshold": "evaluation.evaluator.score"
+}  # key here: the same key in BASE
 
 SIZES = (
     "data=synthetic",
@@ -46,7 +48,7 @@ SIZES = (
     "data.queries=4",
     "data.gallery_size=-1",
     "data.workers=1",
-    "evaluation.evaluator.score=0.05",  # so that 20 steps are enough to find somebody
+    "evaluation.evaluator.score_threshold=0.05",  # so that 20 steps are enough to find somebody
     "trainer.epochs=2",
     "trainer.batch_size=4",
     "trainer.workers=0",

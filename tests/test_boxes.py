@@ -21,8 +21,8 @@ def test_all_images_in_one_go_equal_image_by_image() -> None:
     best, overlap = best_of_each(boxes, targets, ignore)
     for image in range(4):
         found = match(boxes[image], targets[image], ignore[image])
-        torch.testing.assert_close(overlap[image], found.overlap)
-        hit = found.overlap > 0
+        torch.testing.assert_close(overlap[image], found.iou)
+        hit = found.iou > 0
         assert hit.any() or not len(targets[image])
         assert torch.equal(best[image, hit], targets[image][found.target[hit]])
 

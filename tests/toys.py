@@ -13,7 +13,7 @@ from psearch.losses.regions import RegionSampler
 from psearch.models.compact import Compact
 from psearch.models.oim import OIMNetwork
 from psearch.models.qeeps import QEEPSNetwork
-from psearch.types import UNLABELLED, Batch, Sought
+from psearch.types import UNLABELLED, Batch, QueryBatch
 
 
 def network(seed: int = 0, *, embedding: int = 16, width: int = 16) -> OIMNetwork:
@@ -23,7 +23,7 @@ def network(seed: int = 0, *, embedding: int = 16, width: int = 16) -> OIMNetwor
         Compact(widths=[16, 16, 16, width, 2 * width], strips=2),
         anchor_sizes=[16, 24],
         aspects=[2.0],
-        proposals={"before": 60, "after": 12, "nms": 0.6},
+        proposals={"pre_nms_top_n": 60, "post_nms_top_n": 12, "nms_thresh": 0.6},
         embedding=embedding,
     )
 
@@ -35,23 +35,28 @@ def qeeps(seed: int = 0, *, embedding: int = 16, **parts: Any) -> QEEPSNetwork:
         Compact(widths=[16, 16, 16, 16, 32], strips=2),
         anchor_sizes=[16, 24],
         aspects=[2.0],
-        proposals={"before": 60, "after": 12, "nms": 0.6},
+        proposals={"pre_nms_top_n": 60, "post_nms_top_n": 12, "nms_thresh": 0.6},
         embedding=embedding,
         **parts,
     )
 
 
-def sought(batch: Batch, query: Batch | None = None) -> Sought:
+def query_batch(batch: Batch, query: Batch | None = None) -> QueryBatch:
     """The first person of each scene, looked for in a batch; shown in scenes of `query`, or in its own."""
     shown = query or batch
     boxes = torch.stack([boxes[0] for boxes in shown.boxes])
     ids = torch.stack([ids[0] for ids in shown.ids])
-    return Sought(shown.images, shown.sizes, shown.scales, boxes, ids)
+    return QueryBatch(shown.images, shown.sizes, shown.scales, boxes, ids)
 
 
 def criterion(identities: int = 5, *, embedding: int = 16, queue: int = 8) -> SearchCriterion:
     memory = IdentityMemory(identities, size=embedding, queue=queue)
-    return SearchCriterion(memory, weights={}, anchors=ProposalLoss(per_image=32), regions=RegionSampler(8))
+    return SearchCriterion(
+        memory,
+        weights={},
+        proposal_loss=ProposalLoss(batch_size_per_image=32),
+        region_sampler=RegionSampler(8),
+    )
 
 
 def batch(seed: int = 0, *, people: tuple[int, ...] = (2, 3), identities: int = 5) -> Batch:

@@ -48,11 +48,11 @@ def _plain(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _groups(loader: ConfigLoader, parent: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Every group of ours with its choices."""
+    """Every group of ours with its choices; a file that begins with `_` is only what others are made from."""
     for name in loader.list_groups(parent):
         group = f"{parent}/{name}" if parent else name
         if group != "hydra":
-            yield group, loader.get_group_options(group)
+            yield group, [name for name in loader.get_group_options(group) if not name.startswith("_")]
             yield from _groups(loader, group)
 
 

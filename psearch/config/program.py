@@ -115,7 +115,7 @@ def help_text(config_name: str) -> str:
 
 
 def _choices(group: str, default: Any) -> Iterator[str]:
-    files = {path.stem: _summary(path) for path in sorted((CONF / group).glob("*.yaml"))}
+    files = {path.stem: _summary(path) for path in sorted((CONF / group).glob("[!_]*.yaml"))}
     if group == "hydra/launcher":
         files = {"basic": "One after another in this process", **files}
     for name, summary in files.items():

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from psearch import distributed
 from psearch.data.loading import Plan, SceneLoader, draws
-from psearch.types import UNLABELLED, Batch, Scene, Sought, Split
+from psearch.types import UNLABELLED, Batch, QueryBatch, Scene, Split
 
 
 class Pair(NamedTuple):
@@ -152,8 +152,8 @@ class _PairBatches(Dataset[Batch]):
     def __getitem__(self, plan: PairPlan) -> Batch:
         shown, searched = (self.scenes[_side(plan, name)] for name in ("query", "gallery"))
         ids = torch.tensor([pair.identity for pair in plan.pairs])
-        sought = Sought(shown.images, shown.sizes, shown.scales, _boxes(shown, ids), ids)
-        return replace(searched, query=sought)
+        query_batch = QueryBatch(shown.images, shown.sizes, shown.scales, _boxes(shown, ids), ids)
+        return replace(searched, query=query_batch)
 
 
 def _side(plan: PairPlan, name: str) -> Plan:

@@ -96,6 +96,6 @@ def _choose(name: str, term: Term, teachers: Sequence[Teacher]) -> Teacher:
     if len(able) > 1:
         names = [teacher.name for teacher in able]
         raise ValueError(
-            f"distill={name} could read {' or '.join(names)}: choose with distill.{name}.teacher={names[0]}"
+            f"distill={name} could read {' or '.join(names)}: choose with +distill.{name}.teacher={names[0]}"
         )
     return able[0]

@@ -62,7 +62,7 @@ class Identities(Term):
     The paper says "a pre-computed look-up table of ID features" and no more; so our reading, each a switch:
     aggregate: `mean` (default), `first` or `medoid` over the ground-truth boxes of an identity.
     update: "frozen" (default: "pre-computed" implies it), "momentum" (initialised, then updated as in OIM) or
-    "anchored" (updated, then drawn back towards the teacher's row by `pull`, 0…1).
+    "anchored" (updated, then drawn back towards the teacher's row by `anchor_strength`, 0…1).
     queue: keep OIM's circular queue of unlabelled people (True, as in OIM).
     source: "people" (features of the training boxes) or "prototypes" (the table the teacher's own identity
     loss ended with).
@@ -77,7 +77,7 @@ class Identities(Term):
         *,
         aggregate: str = "mean",
         update: str = "frozen",
-        pull: float = 0.1,
+        anchor_strength: float = 0.1,
         queue: bool = True,
         source: str = "people",
         weight: Scheduled = 0.1,
@@ -93,7 +93,7 @@ class Identities(Term):
                 raise ValueError(f"{name}={value}: choose one of {', '.join(known)}")
         self.aggregate, self.queue, self.source = AGGREGATES[aggregate], queue, source
         self.frozen = update == "frozen"
-        self.pull = pull if update == "anchored" else 0.0
+        self.anchor_strength = anchor_strength if update == "anchored" else 0.0
 
     def weigh(self, name: str, weights: Mapping[str, float]) -> dict[str, float]:
         """It is the student's own identity loss that it weighs."""
@@ -103,4 +103,6 @@ class Identities(Term):
         table = memory.table
         assert isinstance(table, Tensor)
         rows = table_of(teacher, len(table), aggregate=self.aggregate, source=self.source)
-        memory.adopt(rows.to(table.device), frozen=self.frozen, pull=self.pull, queue=self.queue)  # type: ignore[operator]
+        memory.load_table(
+            rows.to(table.device), frozen=self.frozen, anchor_strength=self.anchor_strength, queue=self.queue
+        )  # type: ignore[operator]

@@ -20,10 +20,11 @@ class Objectness(Term):
     """(1 − μ) L_soft + ν L_b over M anchors of each image.
 
     L_soft: binary cross-entropy with the teacher's probability, mean over the M. L_b: `bounded_regression` of
-    those that overlap a true box by `foreground`, sum / M. The hard part μ L_hard is the student's own
-    `rpn_object`, whose weight this term brings down to μ. Our reading: the M = `per_image` anchors that
-    student or teacher takes most for a person (the paper draws them at random, half of them persons).
-    Raises ValueError on `attach` where the two networks do not start from the same anchors.
+    those with an IoU of `fg_iou_thresh` with a ground-truth box, sum / M. The hard part μ L_hard is the
+    student's own `rpn_object`, whose weight this term brings down to μ. Our reading: the M =
+    `batch_size_per_image` anchors that student or teacher takes most for a person (the paper draws them at
+    random, half of them persons). Raises ValueError on `attach` where the two networks do not start from the
+    same anchors.
     """
 
     needs = frozenset({"anchors", "objectness", "anchor_deltas"})
@@ -34,14 +35,15 @@ class Objectness(Term):
         mu: Scheduled = 0.5,
         nu: Scheduled = 0.5,
         margin: float = 0.01,
-        per_image: int = 256,
-        foreground: float = 0.7,
+        batch_size_per_image: int = 256,
+        fg_iou_thresh: float = 0.7,
         weight: Scheduled = 1.0,
         teacher: str | None = None,
     ) -> None:
         super().__init__(weight=weight, teacher=teacher)
         self.mu, self.nu = Linear(mu, name="mu", most=1.0), Linear(nu, name="nu")
-        self.margin, self.per_image, self.foreground = margin, per_image, foreground
+        self.margin = margin
+        self.batch_size_per_image, self.fg_iou_thresh = batch_size_per_image, fg_iou_thresh
 
     def weigh(self, name: str, weights: Mapping[str, float]) -> dict[str, float]:
         """At weight 1 the hard loss keeps the share μ; at weight 0, watched only, all of it."""
@@ -59,7 +61,7 @@ class Objectness(Term):
     def forward(self, student: SearchOutput, teacher: SearchOutput, batch: Batch) -> Tensor:
         assert student.objectness is not None and teacher.objectness is not None
         likely = torch.maximum(student.objectness.detach(), teacher.objectness)
-        chosen = likely.topk(min(self.per_image, likely.shape[1]), dim=1).indices
+        chosen = likely.topk(min(self.batch_size_per_image, likely.shape[1]), dim=1).indices
         ours, theirs = (said.gather(1, chosen).float() for said in (student.objectness, teacher.objectness))
         soft = binary_cross_entropy_with_logits(ours, theirs.sigmoid(), reduction="sum")
         bounded = self._bounded(student, teacher, batch, chosen)
@@ -71,8 +73,8 @@ class Objectness(Term):
         assert student.anchors is not None
         assert student.anchor_deltas is not None and teacher.anchor_deltas is not None
         anchors = student.anchors[chosen]
-        true, overlap = best_of_each(anchors, batch.boxes, batch.ignore)
-        image, place = (overlap >= self.foreground).nonzero(as_tuple=True)
+        true, iou = best_of_each(anchors, batch.boxes, batch.ignore)
+        image, place = (iou >= self.fg_iou_thresh).nonzero(as_tuple=True)
         rows = chosen[image, place]
         ours, theirs = student.anchor_deltas[image, rows], teacher.anchor_deltas[image, rows]
         truth = encode(true[image, place], anchors[image, place])

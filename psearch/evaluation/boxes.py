@@ -1,4 +1,4 @@
-"""Overlap of boxes as evaluators need it: row against row, in float64."""
+"""IoU of boxes as evaluators need it: row against row, in float64; the boxes of many scenes in one array."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Flags = NDArray[np.bool_]
 
 
 def area(boxes: np.ndarray) -> Floats:
-    """Areas (…) of boxes (…, 4), xyxy; 0 where a box is inside out."""
+    """Areas (…) of boxes (…, 4), xyxy; 0 where a box ends before it begins."""
     size: Floats = np.clip(boxes[..., 2:].astype(np.float64) - boxes[..., :2], 0, None)
     return size.prod(axis=-1)
 
@@ -36,12 +36,12 @@ def iou(left: np.ndarray, right: np.ndarray) -> Floats:
 def covered(boxes: np.ndarray, regions: np.ndarray) -> Floats:
     """Share (…) of each box's own area that lies in a region, by broadcasting; 0 for boxes without area."""
     shared = intersection(boxes, regions)
-    own = np.broadcast_to(area(boxes), shared.shape)
-    return np.divide(shared, own, out=np.zeros_like(shared), where=own > 0)
+    areas = np.broadcast_to(area(boxes), shared.shape)
+    return np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
 
 
 @dataclass(frozen=True, eq=False)
-class Stacked:
+class RaggedBoxes:
     """n boxes of S scenes, in scene order: boxes (n, 4) xyxy, original pixels; counts (S,) boxes in each."""
 
     boxes: np.ndarray
@@ -57,29 +57,29 @@ class Stacked:
         """(S,) the first row of each scene."""
         return np.cumsum(self.counts) - self.counts
 
-    def where(self, mask: Flags) -> Stacked:
+    def where(self, mask: Flags) -> RaggedBoxes:
         """The boxes a mask (n,) marks, of the same scenes."""
         counts = np.bincount(self.scene[mask], minlength=len(self.counts))
-        return Stacked(self.boxes[mask], counts)
+        return RaggedBoxes(self.boxes[mask], counts)
 
 
-def stack(parts: Sequence[np.ndarray]) -> Stacked:
+def stack(parts: Sequence[np.ndarray]) -> RaggedBoxes:
     """One array (n_s, 4) per scene in one."""
     counts = np.array([len(part) for part in parts], dtype=np.int64)
-    return Stacked(np.concatenate([np.zeros((0, 4), np.float32), *parts]), counts)
+    return RaggedBoxes(np.concatenate([np.zeros((0, 4), np.float32), *parts]), counts)
 
 
-def ranges(starts: Integers, counts: Integers) -> Integers:
+def concatenated_ranges(starts: Integers, counts: Integers) -> Integers:
     """`start, start + 1, …` of `count` numbers for every pair, one after the other."""
     ends = np.cumsum(counts)
     return np.repeat(starts - (ends - counts), counts) + np.arange(ends[-1] if len(ends) else 0)
 
 
-def pairs(left: Stacked, right: Stacked, rows: Integers | None = None) -> tuple[Integers, Integers]:
+def pairs(left: RaggedBoxes, right: RaggedBoxes, rows: Integers | None = None) -> tuple[Integers, Integers]:
     """Rows (of left, of right) of all pairs that share a scene, ordered by left, then right.
 
-    rows: only these rows of left, in their order; the first answer then counts along them.
+    rows: only these rows of left, in their order; the first result then counts along them.
     """
     scene = left.scene if rows is None else left.scene[rows]
     counts = right.counts[scene]
-    return np.repeat(np.arange(len(scene)), counts), ranges(right.starts[scene], counts)
+    return np.repeat(np.arange(len(scene)), counts), concatenated_ranges(right.starts[scene], counts)

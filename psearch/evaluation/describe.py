@@ -1,4 +1,4 @@
-"""What a network says about the scenes and queries of a split, as arrays in original pixels."""
+"""Detections and embeddings of a split's scenes and queries, as arrays in original pixels."""
 
 from __future__ import annotations
 
@@ -12,53 +12,59 @@ from torch import Tensor
 from torchvision.ops import nms as suppress
 
 from psearch.boxes import clip, decode
-from psearch.evaluation.inference import Network, ask_scenes
+from psearch.evaluation.inference import SearchNetwork, infer_scenes
 from psearch.types import UNLABELLED, Batch, Detections, Query, Scene, SearchOutput
 
 
 @dataclass(frozen=True, eq=False)
 class Described:
-    """Embeddings and finds of one network.
+    """Detections and embeddings of one network.
 
-    found: per scene, or None for a network that does not detect. people: per scene, the people's boxes as if
-    they had been found perfectly, score 1: the upper bound of search. queries: (Q, d) embeddings.
+    detections: per scene, or None for a network that does not detect. people: per scene, the ground-truth
+    boxes as if they had been detected with score 1: the upper bound of search. queries: (Q, d) embeddings.
     """
 
-    found: list[Detections] | None
+    detections: list[Detections] | None
     people: list[Detections]
     queries: np.ndarray
 
 
 def describe(
-    network: Network,
+    network: SearchNetwork,
     loader: Iterable[Batch],
     scenes: Sequence[Scene],
     queries: Sequence[Query],
     *,
-    score: float = 0.05,
-    nms: float = 0.4,
-    limit: int = 300,
+    score_threshold: float = 0.05,
+    nms_threshold: float = 0.4,
+    max_detections: int = 300,
     device: torch.device | str = "cpu",
 ) -> Described:
-    """Run a network once per scene on [its proposals, the people's boxes, the boxes of queries cut there].
+    """Run a network once per scene on [its proposals, the ground-truth boxes, the boxes of the queries
+    there].
 
     A query is a box in its own scene, never a crop: its embedding is that of a detection at the same box.
-    loader: see `ask_scenes`. score, nms, limit: see `detections`.
+    loader: see `infer_scenes`. score_threshold, nms_threshold, max_detections: see `detections`.
     """
     people = [scene.boxes[~scene.ignore | (scene.ids != UNLABELLED)] for scene in scenes]
-    detect = partial(detections, score=score, nms=nms, limit=limit)
-    found, vectors = ask_scenes(
+    detect = partial(
+        detections,
+        score_threshold=score_threshold,
+        nms_threshold=nms_threshold,
+        max_detections=max_detections,
+    )
+    found, vectors = infer_scenes(
         network, loader, scenes, _with_queries(people, queries), detect=detect, device=device
     )
     return Described(
-        found=found,
+        detections=found,
         people=[_perfect(boxes, rows[: len(boxes)]) for boxes, rows in zip(people, vectors, strict=True)],
         queries=_query_rows(people, queries, vectors),
     )
 
 
-def redescribe(
-    network: Network,
+def embed_detections(
+    network: SearchNetwork,
     loader: Iterable[Batch],
     scenes: Sequence[Scene],
     queries: Sequence[Query],
@@ -68,12 +74,12 @@ def redescribe(
 ) -> tuple[list[Detections], np.ndarray]:
     """The two-step system: one network's detections, another's embeddings of them and of the queries."""
     boxes = [found.boxes for found in detections]
-    _, vectors = ask_scenes(network, loader, scenes, _with_queries(boxes, queries), device=device)
-    renamed = [
+    _, vectors = infer_scenes(network, loader, scenes, _with_queries(boxes, queries), device=device)
+    embedded = [
         replace(found, embeddings=rows[: len(found.boxes)])
         for found, rows in zip(detections, vectors, strict=True)
     ]
-    return renamed, _query_rows(boxes, queries, vectors)
+    return embedded, _query_rows(boxes, queries, vectors)
 
 
 def _with_queries(boxes: Sequence[np.ndarray], queries: Sequence[Query]) -> list[np.ndarray]:
@@ -98,16 +104,16 @@ def _perfect(boxes: np.ndarray, embeddings: np.ndarray) -> Detections:
 
 
 def detections(
-    output: SearchOutput, batch: Batch, *, score: float, nms: float, limit: int
+    output: SearchOutput, batch: Batch, *, score_threshold: float, nms_threshold: float, max_detections: int
 ) -> list[Detections]:
-    """What the network found, per image of the batch, best score first, in original pixels.
+    """Post-processing: the detections of each image of the batch, best score first, in original pixels.
 
-    output: box_logits, box_deltas and embeddings of the described `boxes`. score: lowest probability of a
-    person kept (>=). nms: IoU above which the lower-scored of two is dropped. limit: most per image.
-    An embedding belongs to the described box, as in OIM, its box is the refined one.
+    output: box_logits, box_deltas and embeddings of the described `boxes`. score_threshold: lowest
+    probability of a person kept (>=). nms_threshold: IoU above which the lower-scored of two is dropped.
+    max_detections: per image. The embedding is computed at the proposal, before box refinement, as in OIM.
     """
     if output.box_logits is None or output.box_deltas is None or output.embeddings is None:
-        raise ValueError("this network does not detect: give it boxes to describe instead")
+        raise ValueError("this network does not detect: give it boxes instead")
     counts = [len(boxes) for boxes in output.boxes]
     people = output.box_logits.float().softmax(dim=1)[:, 1].split(counts)
     deltas, embeddings = output.box_deltas.float().split(counts), output.embeddings.float().split(counts)
@@ -115,16 +121,25 @@ def detections(
     for index, boxes in enumerate(output.boxes):
         height, width = batch.sizes[index].tolist()
         refined = clip(decode(deltas[index], boxes.float()), height, width)
-        rows = keep(refined, people[index], score=score, nms=nms, limit=limit)
+        rows = postprocess(
+            refined,
+            people[index],
+            score_threshold=score_threshold,
+            nms_threshold=nms_threshold,
+            max_detections=max_detections,
+        )
         original = refined[rows] / batch.scales[index]
         found.append(as_detections(original, people[index][rows], embeddings[index][rows]))
     return found
 
 
-def keep(boxes: Tensor, scores: Tensor, *, score: float, nms: float, limit: int) -> Tensor:
-    """Rows (k,) of boxes (n, 4) that survive threshold, lack of area, suppression and limit, best first."""
-    rows = torch.nonzero((scores >= score) & (boxes[:, 2:] > boxes[:, :2]).all(dim=1)).flatten()
-    return rows[suppress(boxes[rows], scores[rows], nms)[:limit]]
+def postprocess(
+    boxes: Tensor, scores: Tensor, *, score_threshold: float, nms_threshold: float, max_detections: int
+) -> Tensor:
+    """Rows (k,) of boxes (n, 4) left by score threshold, area, non-maximum suppression and number, best
+    first."""
+    rows = torch.nonzero((scores >= score_threshold) & (boxes[:, 2:] > boxes[:, :2]).all(dim=1)).flatten()
+    return rows[suppress(boxes[rows], scores[rows], nms_threshold)[:max_detections]]
 
 
 def as_detections(boxes: Tensor, scores: Tensor, embeddings: Tensor) -> Detections:

@@ -1,8 +1,8 @@
 """Average precision and recall of person detection, as the person-search evaluators define them.
 
-A detection is right if its best-overlapping person and that person's best-overlapping detection are each
-other, with IoU >= 0.5 (Xiao et al. 2017 and all that follow). The numbers depend on the score threshold, so
-they are only comparable at the same one.
+A detection is right if it and a person have the highest IoU with each other, of all people and of all
+detections of the scene, and that IoU is >= 0.5 (Xiao et al. 2017 and all that follow). The numbers depend on
+the score threshold, so they are only comparable at the same one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from psearch.evaluation.boxes import Flags, Floats, Integers, Stacked, covered, iou, pairs, ranges, stack
+from psearch.evaluation.boxes import (
+    Flags,
+    Floats,
+    Integers,
+    RaggedBoxes,
+    concatenated_ranges,
+    covered,
+    iou,
+    pairs,
+    stack,
+)
 from psearch.evaluation.ranking import average_precision
 from psearch.types import UNLABELLED, Detections, Scene
 
@@ -31,40 +41,45 @@ def evaluate_detection(
     scenes: Sequence[Scene],
     detections: Sequence[Detections],
     *,
-    score: float = 0.5,
-    overlap: float = 0.5,
+    score_threshold: float = 0.5,
+    iou_threshold: float = 0.5,
     labelled_only: bool = False,
 ) -> DetectionResult:
-    """Detections with at least `score` against the people of the scenes.
+    """Detections with at least `score_threshold` against the people of the scenes.
 
     labelled_only: the people to find are those with an identity; finding another is then neither right nor
     wrong. `Scene.ignore` works the same way in both cases.
     """
     people, ignored = targets(scenes, labelled_only=labelled_only)
     boxes, scores = found(scenes, detections)
-    kept = scores >= score
-    return match_detections(people, ignored, boxes.where(kept), scores[kept], overlap=overlap)
+    kept = scores >= score_threshold
+    return match_detections(people, ignored, boxes.where(kept), scores[kept], iou_threshold=iou_threshold)
 
 
 def match_detections(
-    people: Stacked, ignored: Stacked, boxes: Stacked, scores: np.ndarray, *, overlap: float = 0.5
+    people: RaggedBoxes,
+    ignored: RaggedBoxes,
+    boxes: RaggedBoxes,
+    scores: np.ndarray,
+    *,
+    iou_threshold: float = 0.5,
 ) -> DetectionResult:
     """The metric on plain arrays: scores (n,) of boxes against people.
 
-    A detection that is not right and has at least `overlap` of its own area in one ignored box (COCO's rule
+    A detection that is not right and has at least that share of its own area in one ignored box (COCO's rule
     for crowds) is left out of the count. ValueError if there is nobody to find.
     """
     total = len(people.boxes)
     if not total:
         raise ValueError("no person to find in any scene: detection cannot be measured on this split")
-    right = _mutual_best(boxes, people, overlap)
-    counted = right | ~_inside(boxes, ignored, overlap)
+    right = _mutual_best(boxes, people, iou_threshold)
+    counted = right | ~_inside(boxes, ignored, iou_threshold)
     AP = average_precision(np.sort(scores[right]), np.sort(scores[counted]), total)
     hits = int(right.sum())
     return DetectionResult(AP=AP, recall=hits / total, people=total, found=hits)
 
 
-def targets(scenes: Sequence[Scene], *, labelled_only: bool = False) -> tuple[Stacked, Stacked]:
+def targets(scenes: Sequence[Scene], *, labelled_only: bool = False) -> tuple[RaggedBoxes, RaggedBoxes]:
     """(people to find, boxes that are neither right nor wrong to find) of all scenes."""
     boxes = stack([scene.boxes for scene in scenes])
     wanted = ~np.concatenate([np.zeros(0, bool), *(scene.ignore for scene in scenes)])
@@ -73,7 +88,7 @@ def targets(scenes: Sequence[Scene], *, labelled_only: bool = False) -> tuple[St
     return boxes.where(wanted), boxes.where(~wanted)
 
 
-def found(scenes: Sequence[Scene], detections: Sequence[Detections]) -> tuple[Stacked, np.ndarray]:
+def found(scenes: Sequence[Scene], detections: Sequence[Detections]) -> tuple[RaggedBoxes, np.ndarray]:
     """Boxes and scores (n,) of everything detected, in scene order."""
     if len(scenes) != len(detections):
         raise ValueError(f"{len(detections)} detections for {len(scenes)} scenes: give one per scene")
@@ -91,95 +106,96 @@ def _first_best(values: Floats, groups: Integers) -> Flags:
     return best
 
 
-def _mutual_best(boxes: Stacked, people: Stacked, overlap: float) -> Flags:
-    """Which boxes (n,) and a person are each other's best overlap, at least `overlap`."""
+def _mutual_best(boxes: RaggedBoxes, people: RaggedBoxes, iou_threshold: float) -> Flags:
+    """Which boxes (n,) and a person have the highest IoU with each other, at least `iou_threshold`."""
     box, person = pairs(boxes, people)
     values = iou(boxes.boxes[box], people.boxes[person])
-    enough = values >= overlap
+    enough = values >= iou_threshold
     box, person, values = box[enough], person[enough], values[enough]
     right = np.zeros(len(boxes.boxes), dtype=bool)
     right[box[_first_best(values, box) & _first_best(values, person)]] = True
     return right
 
 
-def _inside(boxes: Stacked, regions: Stacked, overlap: float) -> Flags:
-    """Which boxes (n,) lie with at least `overlap` of their own area in one of the regions."""
+def _inside(boxes: RaggedBoxes, regions: RaggedBoxes, share: float) -> Flags:
+    """Which boxes (n,) lie with at least `share` of their own area in one of the regions."""
     box, region = pairs(boxes, regions)
     inside = np.zeros(len(boxes.boxes), dtype=bool)
-    inside[box[covered(boxes.boxes[box], regions.boxes[region]) >= overlap]] = True
+    inside[box[covered(boxes.boxes[box], regions.boxes[region]) >= share]] = True
     return inside
 
 
-OVERLAPS: Floats = np.linspace(0.5, 0.95, 10)
+IOU_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
 RECALLS: Floats = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True)
 class CocoResult:
-    """AP: mean over IoU 0.50, 0.55 … 0.95; AP50, AP75: at that IoU alone. All in 0…1."""
+    """AP: mean over IoU 0.50, 0.55 … 0.95; AP50: at IoU 0.50 alone. Both in 0…1."""
 
     AP: float
     AP50: float
-    AP75: float
 
 
-def coco_AP(scenes: Sequence[Scene], detections: Sequence[Detections], *, limit: int = 100) -> CocoResult:
+def coco_AP(
+    scenes: Sequence[Scene], detections: Sequence[Detections], *, max_detections: int = 100
+) -> CocoResult:
     """COCO's metric (Lin et al. 2014, `pycocotools` with area "all"): detections take, best score first, the
-    free person they overlap most; precision is read at 101 recalls after making it non-increasing.
+    free person of the highest IoU; precision is read at 101 recalls after making it non-increasing.
 
-    `Scene.ignore` counts as COCO's crowd: it may be found any number of times, at no gain and no loss. limit:
-    detections per scene. ValueError if there is nobody to find.
+    `Scene.ignore` counts as COCO's crowd: it may be found any number of times, at no gain and no loss.
+    max_detections: per scene. ValueError if there is nobody to find.
     """
     people, ignored = targets(scenes)
     if not len(people.boxes):
         raise ValueError("no person to find in any scene: detection cannot be measured on this split")
     boxes, scores = found(scenes, detections)
     order, rank = _by_score(boxes, scores)
-    order, rank = order[rank < limit], rank[rank < limit]
+    order, rank = order[rank < max_detections], rank[rank < max_detections]
     scene = boxes.scene[order]
     right = _greedy(boxes.boxes[order], scene, rank, people)
     counted = right | ~_on_crowd(boxes.boxes[order], scene, ignored)
     first = np.argsort(-scores[order], kind="stable")
     APs = [
         interpolated_precision(right[i, first][counted[i, first]], len(people.boxes))
-        for i in range(len(OVERLAPS))
+        for i in range(len(IOU_THRESHOLDS))
     ]
-    return CocoResult(AP=float(np.mean(APs)), AP50=APs[0], AP75=APs[5])
+    return CocoResult(AP=float(np.mean(APs)), AP50=APs[0])
 
 
 def interpolated_precision(right: Flags, total: int) -> float:
-    """Mean precision at 101 recalls of answers (n,), best first; 0 where that recall is never reached."""
+    """Mean precision at 101 recalls of detections (n,), best first; 0 where that recall is never reached."""
     hits = np.cumsum(right)
     precision = np.maximum.accumulate((hits / np.arange(1, len(hits) + 1))[::-1])[::-1]
     at = np.searchsorted(hits / total, RECALLS, side="left")
     return float(np.append(precision, 0.0)[at].mean())
 
 
-def _by_score(boxes: Stacked, scores: np.ndarray) -> tuple[Integers, Integers]:
+def _by_score(boxes: RaggedBoxes, scores: np.ndarray) -> tuple[Integers, Integers]:
     """Rows ordered by scene, then falling score, and the place of each in its scene."""
     order = np.lexsort((np.arange(len(scores)), -scores, boxes.scene))
-    return order, ranges(np.zeros_like(boxes.counts), boxes.counts)
+    return order, concatenated_ranges(np.zeros_like(boxes.counts), boxes.counts)
 
 
-def _padded(boxes: Stacked) -> tuple[np.ndarray, Flags]:
+def _padded(boxes: RaggedBoxes) -> tuple[np.ndarray, Flags]:
     """(S, g, 4) the boxes of each scene, g those of the fullest, and (S, g) which of them are there."""
-    column = ranges(np.zeros_like(boxes.counts), boxes.counts)
+    column = concatenated_ranges(np.zeros_like(boxes.counts), boxes.counts)
     there = np.arange(max(1, boxes.counts.max(initial=0))) < boxes.counts[:, None]
     padded = np.zeros((*there.shape, 4), np.float32)
     padded[boxes.scene, column] = boxes.boxes
     return padded, there
 
 
-def _greedy(boxes: np.ndarray, scene: Integers, rank: Integers, people: Stacked) -> Flags:
-    """(t, n) which boxes take a free person at each of the t overlaps: the best box of every scene first, all
-    scenes at once; of equally overlapped people the last one is taken, as `pycocotools` does."""
+def _greedy(boxes: np.ndarray, scene: Integers, rank: Integers, people: RaggedBoxes) -> Flags:
+    """(t, n) which boxes take a free person at each of the t IoU thresholds: the best box of every scene
+    first, all scenes at once; of people with equal IoU the last one is taken, as `pycocotools` does."""
     persons, there = _padded(people)
-    free = np.repeat(there[None], len(OVERLAPS), axis=0)
-    right = np.zeros((len(OVERLAPS), len(boxes)), dtype=bool)
+    free = np.repeat(there[None], len(IOU_THRESHOLDS), axis=0)
+    right = np.zeros((len(IOU_THRESHOLDS), len(boxes)), dtype=bool)
     for place in range(rank.max(initial=-1) + 1):
         rows = np.flatnonzero(rank == place)
         values = iou(boxes[rows, None], persons[scene[rows]])
-        open_ = free[:, scene[rows]] & (values >= OVERLAPS[:, None, None])
+        open_ = free[:, scene[rows]] & (values >= IOU_THRESHOLDS[:, None, None])
         choice = values.shape[1] - 1 - np.where(open_, values, -1)[..., ::-1].argmax(axis=-1)
         taken = open_.any(axis=-1)
         right[:, rows] = taken
@@ -188,8 +204,8 @@ def _greedy(boxes: np.ndarray, scene: Integers, rank: Integers, people: Stacked)
     return right
 
 
-def _on_crowd(boxes: np.ndarray, scene: Integers, ignored: Stacked) -> Flags:
-    """(t, n) which boxes lie on an ignored one at each of the t overlaps."""
+def _on_crowd(boxes: np.ndarray, scene: Integers, ignored: RaggedBoxes) -> Flags:
+    """(t, n) which boxes lie on an ignored one at each of the t IoU thresholds."""
     regions, there = _padded(ignored)
     share = np.where(there[scene], covered(boxes[:, None], regions[scene]), -1).max(axis=1)
-    return share >= OVERLAPS[:, None]
+    return share >= IOU_THRESHOLDS[:, None]

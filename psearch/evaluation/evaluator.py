@@ -9,19 +9,19 @@ import numpy as np
 import torch
 
 from psearch import distributed
-from psearch.evaluation.describe import describe, redescribe
-from psearch.evaluation.inference import Network
+from psearch.evaluation.describe import describe, embed_detections
+from psearch.evaluation.inference import SearchNetwork
 from psearch.evaluation.metrics import detection_metrics, per_query, search_counts, search_intervals
-from psearch.evaluation.pairwise_inference import Finds, PairSearch
-from psearch.evaluation.protocols import Protocol, asked, named
+from psearch.evaluation.pairwise_inference import PairDetections, PairSearch
+from psearch.evaluation.protocols import Protocol, named, queries_to_embed
 from psearch.evaluation.result import Evaluation, SearchResult
-from psearch.evaluation.search import Rerank, gallery_size, search_finds, search_galleries
+from psearch.evaluation.search import Rerank, gallery_size, search_galleries, search_per_query
 from psearch.types import Batch, Detections, Query, Split
 
 OWN = "own"
 
 EMBEDDING = "embedding"
-"""How the record calls a similarity of embeddings, each made without the other."""
+"""What the record calls the similarity of two embeddings that were computed independently."""
 
 Galleries = Mapping[str, Sequence[Query]]
 
@@ -29,34 +29,41 @@ Galleries = Mapping[str, Sequence[Query]]
 class Evaluator:
     """Measures search and detection on a split.
 
-    score: lowest score of a detection that is ranked, and the threshold detection is measured at. nms: IoU
-    above which a detection is dropped. low: the second, lower threshold detection is measured at. limit:
-    most detections per scene. protocol: name of the search protocol; also: names of further ones whose
-    results stand beside it (see `protocols`). rerank: see `context`. keep: answers kept for drawing.
+    score_threshold: lowest score of a detection that is ranked, and that detection is measured at.
+    low_score_threshold: the second, lower one that detection is measured at. nms_threshold: IoU above which a
+    detection is dropped. max_detections: per scene. protocol: name of the search protocol; also_protocols:
+    names of further ones whose results stand beside it (see `protocols`). rerank: see `ContextMatching`.
+    keep_top: ranked detections kept per query.
     """
 
     def __init__(
         self,
         *,
-        score: float = 0.5,
-        nms: float = 0.4,
-        low: float = 0.05,
-        limit: int = 300,
+        score_threshold: float = 0.5,
+        nms_threshold: float = 0.4,
+        low_score_threshold: float = 0.05,
+        max_detections: int = 300,
         protocol: str = "strict",
-        also: Sequence[str] = ("strict", "legacy"),
+        also_protocols: Sequence[str] = ("strict", "legacy"),
         rerank: Rerank | None = None,
-        keep: int = 20,
+        keep_top: int = 20,
     ) -> None:
-        if not 0 <= low <= score <= 1:
-            raise ValueError(f"evaluation needs 0 <= low <= score <= 1, not low={low}, score={score}")
-        self.score, self.nms, self.low, self.limit = score, nms, low, limit
-        self.protocol = replace(named(protocol), score=score)
-        self.also = [replace(named(name), score=score) for name in also if name != protocol]
-        self.rerank, self.keep = rerank, keep
+        if not 0 <= low_score_threshold <= score_threshold <= 1:
+            raise ValueError(
+                "evaluation needs 0 <= low_score_threshold <= score_threshold <= 1, not "
+                f"low_score_threshold={low_score_threshold}, score_threshold={score_threshold}"
+            )
+        self.score_threshold, self.low_score_threshold = score_threshold, low_score_threshold
+        self.nms_threshold, self.max_detections = nms_threshold, max_detections
+        self.protocol, *self.also_protocols = (
+            replace(named(name), score_threshold=score_threshold)
+            for name in (protocol, *(name for name in also_protocols if name != protocol))
+        )
+        self.rerank, self.keep_top = rerank, keep_top
 
     def __call__(
         self,
-        network: Network,
+        network: SearchNetwork,
         loader: Iterable[Batch],
         split: Split,
         *,
@@ -67,48 +74,49 @@ class Evaluator:
         """One pass of the network over the split's scenes, in eval mode, then all metrics.
 
         loader: brings every scene of the split once, unaugmented. galleries: name -> the split's queries, or
-        others, with galleries of their own; see `galleries`. pairs: asks about every (query, scene) pair, for
-        a network whose answer depends on the query; detection and `gt_*` are measured without a query then.
+        others, with galleries of their own; see `galleries`. pairs: searches every (query, scene) pair, for a
+        network whose output depends on the query; detection and `gt_*` are measured without a query then.
         ValueError for context matching of pairs: it compares all people of two scenes.
         """
         if pairs is not None and self.rerank is not None:
             raise ValueError(
                 "context matching needs embeddings made without a query: set evaluation.evaluator.rerank=null"
             )
-        queries = asked(split.queries, galleries or {})
-        said = describe(
+        queries = queries_to_embed(split.queries, galleries or {})
+        described = describe(
             network,
             loader,
             split.scenes,
             queries,
-            score=self.low,
-            nms=self.nms,
-            limit=self.limit,
+            score_threshold=self.low_score_threshold,
+            nms_threshold=self.nms_threshold,
+            max_detections=self.max_detections,
             device=device,
         )
-        perfect = _Found(split, said.people, queries, said.queries, device)
-        found = None if said.found is None else replace(perfect, detections=said.found)
+        perfect = _Found(split, described.people, queries, described.queries, device)
+        found = None if described.detections is None else replace(perfect, detections=described.detections)
         if found is not None and pairs is not None:
             wanted = {OWN: split.queries, **(galleries or {})}
-            found = replace(found, finds=self._asked(pairs, found, wanted), similarity=pairs.similarity)
-        return distributed.on_first_rank(lambda: self._judged(perfect, found, galleries or {}))
+            detected = self._search_pairs(pairs, found, wanted)
+            found = replace(found, pair_detections=detected, similarity=pairs.similarity)
+        return distributed.on_first_rank(lambda: self._measure_both(perfect, found, galleries or {}))
 
-    def _judged(self, perfect: _Found, found: _Found | None, galleries: Galleries) -> Evaluation:
-        """The numbers of what a network said of people whose boxes it was given, and of those it found."""
+    def _measure_both(self, perfect: _Found, found: _Found | None, galleries: Galleries) -> Evaluation:
+        """The metrics of the embeddings at ground-truth boxes, and of the detections."""
         upper = self._search(perfect, {OWN: perfect.split.queries}, self.protocol)[OWN]
         bound = {"gt_mAP": upper.mAP, "gt_top1": upper.top(1)}
         if found is None:
             return self._evaluation(perfect, upper, bound, {})
         return self._measure(found, galleries, bound)
 
-    def _asked(self, pairs: PairSearch, found: _Found, galleries: Galleries) -> Finds:
+    def _search_pairs(self, pairs: PairSearch, found: _Found, galleries: Galleries) -> PairDetections:
         return pairs(
             found.split.scenes,
             found.queries,
             galleries,
-            score=self.score,
-            nms=self.nms,
-            limit=self.limit,
+            score_threshold=self.score_threshold,
+            nms_threshold=self.nms_threshold,
+            max_detections=self.max_detections,
             device=found.device,
         )
 
@@ -123,7 +131,7 @@ class Evaluator:
     ) -> Evaluation:
         """All metrics of detections that are there already: no `gt_*`, and `nms` is not known.
 
-        Raises ValueError for galleries with queries that are not the split's: nothing describes them.
+        Raises ValueError for galleries with queries that are not the split's: they have no embedding.
         """
         found = _Found(split, detections, split.queries, query_embeddings, device)
         measured = self._measure(found, galleries or {}, {})
@@ -131,7 +139,7 @@ class Evaluator:
 
     def two_step(
         self,
-        network: Network,
+        network: SearchNetwork,
         loader: Iterable[Batch],
         split: Split,
         detections: Sequence[Detections],
@@ -140,9 +148,11 @@ class Evaluator:
         device: torch.device | str = "cpu",
     ) -> Evaluation:
         """One network's detections with the embeddings of another: the reference a re-ID teacher sets."""
-        queries = asked(split.queries, galleries or {})
-        renamed, vectors = redescribe(network, loader, split.scenes, queries, detections, device=device)
-        return self._measure(_Found(split, renamed, queries, vectors, device), galleries or {}, {})
+        queries = queries_to_embed(split.queries, galleries or {})
+        embedded, vectors = embed_detections(
+            network, loader, split.scenes, queries, detections, device=device
+        )
+        return self._measure(_Found(split, embedded, queries, vectors, device), galleries or {}, {})
 
     def _measure(self, found: _Found, galleries: Galleries, bound: Mapping[str, float]) -> Evaluation:
         own = {OWN: found.split.queries}
@@ -151,22 +161,27 @@ class Evaluator:
         searches = {
             name: self._record(found, galleries[name], self.protocol, results[name]) for name in results
         }
-        for protocol in self.also:
+        for protocol in self.also_protocols:
             other = self._search(found, own, protocol)[OWN]
             searches[protocol.name] = self._record(found, found.split.queries, protocol, other)
         scenes, detections = found.split.scenes, found.detections
-        detected = detection_metrics(scenes, detections, score=self.score, low=self.low)
+        detected = detection_metrics(
+            scenes,
+            detections,
+            score_threshold=self.score_threshold,
+            low_score_threshold=self.low_score_threshold,
+        )
         return self._evaluation(found, main, {**main.metrics(), **detected, **bound}, searches)
 
     def _search(self, found: _Found, galleries: Galleries, protocol: Protocol) -> dict[str, SearchResult]:
-        if found.finds is not None:
-            return search_finds(
+        if found.pair_detections is not None:
+            return search_per_query(
                 found.split.scenes,
-                found.finds,
+                found.pair_detections,
                 found.queries,
                 galleries,
                 protocol=protocol,
-                keep=self.keep,
+                keep_top=self.keep_top,
             )
         return search_galleries(
             found.split.scenes,
@@ -176,7 +191,7 @@ class Evaluator:
             galleries,
             protocol=protocol,
             rerank=self.rerank,
-            keep=self.keep,
+            keep_top=self.keep_top,
             device=found.device,
         )
 
@@ -198,10 +213,10 @@ class Evaluator:
             protocol={
                 "split": found.split.name,
                 "mode": self.protocol.name,
-                "score": self.score,
-                "low": self.low,
-                "nms": self.nms,
-                "limit": self.limit,
+                "score": self.score_threshold,
+                "low": self.low_score_threshold,
+                "nms": self.nms_threshold,
+                "limit": self.max_detections,
                 "similarity": found.similarity,
                 "rerank": None if self.rerank is None else repr(self.rerank),
                 **search_counts(result),
@@ -217,9 +232,9 @@ class Evaluator:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What was found in a split, and the embeddings of those who are looked for: its queries, then others.
+    """What was detected in a split, and the embeddings of the queries: the split's own, then others.
 
-    finds: what was found for each of the queries, where that differs.
+    pair_detections: what was detected for each of the queries, where that differs.
     """
 
     split: Split
@@ -227,5 +242,5 @@ class _Found:
     queries: Sequence[Query]
     embeddings: np.ndarray
     device: torch.device | str
-    finds: Finds | None = None
+    pair_detections: PairDetections | None = None
     similarity: str = EMBEDDING

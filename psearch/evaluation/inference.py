@@ -1,10 +1,11 @@
-"""How an evaluator asks a network: its proposals and boxes of the evaluator's choice, in one forward."""
+"""Inference: a network on its own proposals and on given boxes, in one forward per scene."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,12 +15,18 @@ from tqdm import tqdm
 from psearch import distributed
 from psearch.types import Batch, Boxes, Detections, Pick, Propose, Scene, SearchOutput
 
-Network = Callable[[Tensor, Pick], SearchOutput]
+
+class SearchNetwork(Protocol):
+    """What is evaluated: images (b, 3, h, w) and which boxes to describe -> output."""
+
+    def __call__(self, images: Tensor, pick: Pick, /) -> SearchOutput: ...
+
+
 Detect = Callable[[SearchOutput, Batch], list[Detections]]
 
 
-def ask_scenes(
-    network: Network,
+def infer_scenes(
+    network: SearchNetwork,
     loader: Iterable[Batch],
     scenes: Sequence[Scene],
     boxes: Sequence[np.ndarray],
@@ -30,9 +37,9 @@ def ask_scenes(
     """One forward per scene: what `detect` makes of its proposals, and embeddings (n, d) of its boxes (n, 4).
 
     boxes: per scene, xyxy, original pixels. loader: brings every scene once, unaugmented, or each of several
-    ranks its share: all are told all answers. Without `detect` no proposals are computed; the first answer is
-    None then, and for a network that does not detect.
-    ValueError names the scene a network answers with NaN, and a scene the loader leaves out.
+    ranks its share: all of them return all scenes. Without `detect` no proposals are computed; the first
+    result is None then, and for a network that does not detect.
+    ValueError names a scene whose output is NaN, and a scene the loader leaves out.
     """
     found: dict[int, Detections] = {}
     described: dict[int, np.ndarray] = {}
@@ -40,7 +47,7 @@ def ask_scenes(
         for batch in tqdm(loader, desc="evaluate", unit="batch", disable=None):
             moved = batch.to(device)
             wanted = [boxes[i] for i in batch.scenes]
-            output, vectors = _ask(network, moved, wanted, propose=detect is not None)
+            output, vectors = _infer(network, moved, wanted, propose=detect is not None)
             _check(output, vectors, [scenes[i].name for i in batch.scenes])
             described.update(zip(batch.scenes, vectors, strict=True))
             if detect is not None and output.box_logits is not None:
@@ -69,30 +76,30 @@ def evaluating(network: object) -> Iterator[None]:
 
 
 @torch.inference_mode()
-def _ask(
-    network: Network, batch: Batch, boxes: Sequence[np.ndarray], *, propose: bool
+def _infer(
+    network: SearchNetwork, batch: Batch, boxes: Sequence[np.ndarray], *, propose: bool
 ) -> tuple[SearchOutput, list[np.ndarray]]:
     """A network's output on its proposals alone, and its embeddings of `boxes`, for one batch."""
-    asked = [
+    given = [
         torch.from_numpy(part).to(batch.images.device) * scale
         for part, scale in zip(boxes, batch.scales, strict=True)
     ]
 
     def pick(proposals: Propose) -> Boxes:
-        first = proposals() if propose else [part[:0] for part in asked]
-        return [torch.cat(pair) for pair in zip(first, asked, strict=True)]
+        first = proposals() if propose else [part[:0] for part in given]
+        return [torch.cat(pair) for pair in zip(first, given, strict=True)]
 
     output = network(batch.images, pick)
     if output.embeddings is None:
         raise ValueError("the network gives no embeddings: it cannot be evaluated at person search")
-    proposed = [len(all_) - len(part) for all_, part in zip(output.boxes, asked, strict=True)]
-    sizes = [size for n, part in zip(proposed, asked, strict=True) for size in (n, len(part))]
+    proposed = [len(all_) - len(part) for all_, part in zip(output.boxes, given, strict=True)]
+    sizes = [size for n, part in zip(proposed, given, strict=True) for size in (n, len(part))]
     described = [part.float().cpu().numpy() for part in output.embeddings.split(sizes)[1::2]]
     return _first_rows(output, proposed, sizes), described
 
 
 def _first_rows(output: SearchOutput, counts: Sequence[int], sizes: Sequence[int]) -> SearchOutput:
-    """The output without the rows of boxes that were asked for."""
+    """The output without the rows of the given boxes."""
 
     def proposed(rows: Tensor | None) -> Tensor | None:
         return None if rows is None else torch.cat(rows.split(list(sizes))[::2])
@@ -107,13 +114,13 @@ def _first_rows(output: SearchOutput, counts: Sequence[int], sizes: Sequence[int
 
 
 def _check(output: SearchOutput, described: Sequence[np.ndarray], names: Sequence[str]) -> None:
-    """ValueError naming the first scene about which a network says NaN or infinity."""
+    """ValueError naming the first scene whose output holds NaN or infinity."""
     counts = [len(boxes) for boxes in output.boxes]
     parts = (output.box_logits, output.box_deltas, output.embeddings)
     sound = torch.stack([rows.isfinite().all(dim=1) for rows in parts if rows is not None]).all(dim=0)
     for name, fine, vectors in zip(names, sound.split(counts), described, strict=True):
         if not (fine.all() and np.isfinite(vectors).all()):
             raise ValueError(
-                f"scene {name}: the network answers with NaN or infinite values; "
+                f"scene {name}: the network's output holds NaN or infinite values; "
                 "its training has diverged or its checkpoint is damaged"
             )

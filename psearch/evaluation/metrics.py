@@ -13,12 +13,16 @@ from psearch.types import Detections, Scene
 
 
 def detection_metrics(
-    scenes: Sequence[Scene], detections: Sequence[Detections], *, score: float, low: float
+    scenes: Sequence[Scene],
+    detections: Sequence[Detections],
+    *,
+    score_threshold: float,
+    low_score_threshold: float,
 ) -> dict[str, float]:
     """Detection at two score thresholds, of labelled people only, and by COCO's rule over all scores."""
-    high = evaluate_detection(scenes, detections, score=score)
-    more = evaluate_detection(scenes, detections, score=low)
-    labelled = evaluate_detection(scenes, detections, score=score, labelled_only=True)
+    high = evaluate_detection(scenes, detections, score_threshold=score_threshold)
+    more = evaluate_detection(scenes, detections, score_threshold=low_score_threshold)
+    labelled = evaluate_detection(scenes, detections, score_threshold=score_threshold, labelled_only=True)
     coco = coco_AP(scenes, detections)
     return {
         "detection_AP": high.AP,

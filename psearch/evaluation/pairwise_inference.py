@@ -1,4 +1,4 @@
-"""Search by a network whose answer depends on the query: all pairs of a query and a scene of its gallery."""
+"""Search by a network whose output depends on the query: all pairs of a query and a scene of its gallery."""
 
 from __future__ import annotations
 
@@ -21,50 +21,50 @@ from psearch.evaluation.protocols import rows_among
 from psearch.types import Batch, Detections, Query, Scene, SearchOutput
 
 State = Mapping[str, Tensor]
-"""What a guide knows of pictures before scene and query meet: tensors whose rows are the pictures."""
+"""Pictures encoded before scene and query are matched: tensors whose rows are the pictures."""
 
-Reads = Callable[[Sequence[int]], Iterable[Batch]]
+ReadScenes = Callable[[Sequence[int]], Iterable[Batch]]
 """Indices of scenes -> those scenes in batches, unaugmented, each once."""
 
-Finds = list[dict[int, Detections]]
-"""For each query: scene -> what was found there for it, with the similarity (n, 1) as "embedding"."""
+PairDetections = list[dict[int, Detections]]
+"""For each query: scene -> what was detected there for it, with the similarity (n, 1) as "embedding"."""
 
 
-class Guide(Protocol):
+class QueryConditioned(Protocol):
     """The two halves of a query-conditioned forward, so that the first is done once per picture."""
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What in it looks at the query."""
+        """Names of the parts that depend on the query."""
 
-    def begin(self, images: Tensor) -> State:
+    def encode_scene(self, images: Tensor) -> State:
         """Scenes (b, 3, h, w): all that no query changes."""
 
-    def ask(self, images: Tensor, boxes: Tensor) -> State:
+    def encode_query(self, images: Tensor, boxes: Tensor) -> State:
         """Queries' pictures (b, 3, h, w) with a box each (b, 4), input pixels: all that no scene changes."""
 
-    def meet(self, scene: State, query: State) -> SearchOutput:
+    def match(self, scene: State, query: State) -> SearchOutput:
         """As many scenes as queries, row by row."""
 
 
 @dataclass(frozen=True, eq=False)
 class PairSearch:
-    """Asks a guide about all (query, scene of its gallery) pairs.
+    """Runs a query-conditioned network on all (query, scene of its gallery) pairs.
 
-    The loop over scenes is the outer one: a scene is read and begun once, and then met by all queries whose
-    gallery lists it, `at_once` pairs at a time. What a query needs is kept in memory; queries that do not fit
-    in `budget` bytes wait for another round over the scenes. Several ranks share the scenes.
+    The loop over scenes is the outer one: a scene is read and encoded once, and then matched with all queries
+    whose gallery lists it, `batch_size` pairs at a time. Encoded queries are kept in memory; those that do not
+    fit in `memory_bytes` wait for another round over the scenes. Several ranks share the scenes.
     """
 
-    guide: Guide
-    reads: Reads
-    at_once: int = 32
-    budget: int = 2**31
+    network: QueryConditioned
+    read: ReadScenes
+    batch_size: int = 32
+    memory_bytes: int = 2**31
 
     @property
     def similarity(self) -> str:
         """As the record names it."""
-        return f"query-conditioned ({', '.join(self.guide.parts)})"
+        return f"query-conditioned ({', '.join(self.network.parts)})"
 
     @torch.inference_mode()
     def __call__(
@@ -73,76 +73,82 @@ class PairSearch:
         queries: Sequence[Query],
         galleries: Mapping[str, Sequence[Query]],
         *,
-        score: float,
-        nms: float,
-        limit: int,
+        score_threshold: float,
+        nms_threshold: float,
+        max_detections: int,
         device: torch.device | str,
-    ) -> Finds:
-        """What is found for each query in every scene of its galleries, with at least `score`; all ranks are
-        told all of it.
+    ) -> PairDetections:
+        """What is detected for each query in every scene of its galleries, with at least `score_threshold`;
+        the same on all ranks.
 
-        galleries: name -> queries with galleries of their own, see `search_galleries`. nms, limit: see
-        `postprocess.detections`. ValueError names the scene a guide answers with NaN.
+        galleries: name -> queries with galleries of their own, see `search_galleries`. nms_threshold,
+        max_detections: see `describe.detections`. ValueError names a scene whose output is NaN.
         """
-        detect = partial(detections, score=score, nms=nms, limit=limit)
+        detect = partial(
+            detections,
+            score_threshold=score_threshold,
+            nms_threshold=nms_threshold,
+            max_detections=max_detections,
+        )
         listed = _listed(queries, galleries)
-        finds: Finds = [{} for _ in queries]
+        pair_detections: PairDetections = [{} for _ in queries]
         waiting = list(range(len(queries)))
         total = sum(map(len, listed)) // distributed.current_rank().size
-        with evaluating(self.guide), tqdm(total=total, desc="search", unit="pair", disable=None) as bar:
+        with evaluating(self.network), tqdm(total=total, desc="search", unit="pair", disable=None) as bar:
             while waiting:
                 with distributed.single_process():  # every rank needs all queries
-                    asked = self._ask(queries, waiting, device)
-                for query, scene, found in self._meet(asked, listed, detect, device):
+                    encoded = self._encode(queries, waiting, device)
+                for query, scene, found in self._match(encoded, listed, detect, device):
                     _check(scenes[scene], found)
-                    finds[query][scene] = found
+                    pair_detections[query][scene] = found
                     bar.update()
-                waiting = [query for query in waiting if query not in asked]
+                waiting = [query for query in waiting if query not in encoded]
         return [
             {scene: found for part in everyone for scene, found in part.items()}
-            for everyone in zip(*distributed.all_gather(finds), strict=True)
+            for everyone in zip(*distributed.all_gather(pair_detections), strict=True)
         ]
 
-    def _ask(
+    def _encode(
         self, queries: Sequence[Query], waiting: Sequence[int], device: torch.device | str
     ) -> dict[int, State]:
-        """The states of the first of the waiting queries, as many as the budget allows, at least one."""
-        asked: dict[int, State] = {}
+        """The first of the waiting queries, as many as fit in memory, at least one."""
+        encoded: dict[int, State] = {}
         inside = defaultdict[int, list[int]](list)
         for query in waiting:
             inside[queries[query].scene].append(query)
         spent = 0
-        for batch in self.reads(sorted(inside)):
+        for batch in self.read(sorted(inside)):
             moved = batch.to(device)
             for row, scene in enumerate(batch.scenes):
                 for query in inside[scene]:
                     box = torch.from_numpy(queries[query].box).to(moved.images) * moved.scales[row]
-                    state = self.guide.ask(moved.images[row : row + 1], box[None])
-                    asked[query] = state
+                    state = self.network.encode_query(moved.images[row : row + 1], box[None])
+                    encoded[query] = state
                     spent += sum(part.nbytes for part in state.values())
-                    if spent >= self.budget:
-                        return asked
-        return asked
+                    if spent >= self.memory_bytes:
+                        return encoded
+        return encoded
 
-    def _meet(
+    def _match(
         self,
-        asked: Mapping[int, State],
+        encoded: Mapping[int, State],
         listed: Sequence[frozenset[int]],
         detect: Callable[[SearchOutput, Batch], list[Detections]],
         device: torch.device | str,
     ) -> Iterator[tuple[int, int, Detections]]:
-        order = sorted(asked, key=lambda query: _shapes(asked[query]))
-        for batch in self.reads(sorted(set().union(*(listed[query] for query in order)))):
+        order = sorted(encoded, key=lambda query: _shapes(encoded[query]))
+        for batch in self.read(sorted(set().union(*(listed[query] for query in order)))):
             moved = batch.to(device)
-            begun = self.guide.begin(moved.images)
-            for _, alike in groupby(order, key=lambda query: _shapes(asked[query])):
+            encoded_scenes = self.network.encode_scene(moved.images)
+            for _, alike in groupby(order, key=lambda query: _shapes(encoded[query])):
                 pairs = [(q, row) for q in alike for row, s in enumerate(batch.scenes) if s in listed[q]]
-                for start in range(0, len(pairs), self.at_once):
-                    some = pairs[start : start + self.at_once]
+                for start in range(0, len(pairs), self.batch_size):
+                    some = pairs[start : start + self.batch_size]
                     rows = [row for _, row in some]
-                    states = [asked[query] for query, _ in some]
+                    states = [encoded[query] for query, _ in some]
                     joined = {name: torch.cat([state[name] for state in states]) for name in states[0]}
-                    output = self.guide.meet({name: part[rows] for name, part in begun.items()}, joined)
+                    matched = {name: part[rows] for name, part in encoded_scenes.items()}
+                    output = self.network.match(matched, joined)
                     for (query, row), found in zip(
                         some, detect(_with_similarity(output), _rows(moved, rows)), strict=True
                     ):
@@ -189,6 +195,6 @@ def _with_similarity(output: SearchOutput) -> SearchOutput:
 def _check(scene: Scene, found: Detections) -> None:
     if not np.isfinite(found.embeddings).all():
         raise ValueError(
-            f"scene {scene.name}: the network answers a query with NaN or infinite values; its training has "
-            "diverged or its checkpoint is damaged"
+            f"scene {scene.name}: the network's output for a query holds NaN or infinite values; its training "
+            "has diverged or its checkpoint is damaged"
         )

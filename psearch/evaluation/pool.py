@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from psearch.evaluation.boxes import Integers, Stacked, ranges, stack
+from psearch.evaluation.boxes import Integers, RaggedBoxes, concatenated_ranges, stack
 from psearch.types import Detections, Query, Scene
 
 
@@ -19,7 +19,7 @@ class Pool:
     detection: (N,) its index among that scene's detections.
     """
 
-    boxes: Stacked
+    boxes: RaggedBoxes
     scores: np.ndarray
     embeddings: np.ndarray
     scene: Integers
@@ -27,9 +27,9 @@ class Pool:
 
 
 def pool_detections(
-    scenes: Sequence[Scene], detections: Sequence[Detections], *, score: float, width: int
+    scenes: Sequence[Scene], detections: Sequence[Detections], *, score_threshold: float, width: int
 ) -> Pool:
-    """Flatten what was found with at least `score`; width: length of the queries' embeddings.
+    """Flatten what was detected with at least `score_threshold`; width: length of the queries' embeddings.
 
     ValueError names the scene whose arrays cannot be used.
     """
@@ -43,9 +43,9 @@ def pool_detections(
     embeddings = np.concatenate([np.zeros((0, width), np.float32), *(found.embeddings for _, found in some)])
     for part, values in (("boxes", boxes.boxes), ("scores", scores[:, None]), ("embeddings", embeddings)):
         _check_finite(scenes, boxes, part, values)
-    kept = scores >= score
+    kept = scores >= score_threshold
     fewer = boxes.where(kept)
-    detection = ranges(np.zeros_like(boxes.counts), boxes.counts)
+    detection = concatenated_ranges(np.zeros_like(boxes.counts), boxes.counts)
     return Pool(fewer, scores[kept], embeddings[kept], fewer.scene, detection[kept])
 
 
@@ -60,7 +60,7 @@ def _check_shapes(name: str, found: Detections, width: int) -> None:
             )
 
 
-def _check_finite(scenes: Sequence[Scene], boxes: Stacked, part: str, values: np.ndarray) -> None:
+def _check_finite(scenes: Sequence[Scene], boxes: RaggedBoxes, part: str, values: np.ndarray) -> None:
     for row in np.flatnonzero(~np.isfinite(values).all(axis=1))[:1]:
         raise ValueError(
             f"scene {scenes[boxes.scene[row]].name}: detections' {part} hold NaN or infinite values; "

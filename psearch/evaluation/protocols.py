@@ -35,7 +35,7 @@ from psearch.types import Query, Scene
 class Protocol:
     """Rules of one search.
 
-    score: only detections with at least this score are ranked.
+    score_threshold: only detections with at least this score are ranked.
     own_scene: the scene the query was cut from stays in a gallery that lists it.
     count_repeats: a scene listed twice is ranked once, but its person counts twice among those to find.
     first_box_only: of a person boxed twice in one scene only the first box is right; else either is.
@@ -43,7 +43,7 @@ class Protocol:
     """
 
     name: str
-    score: float = 0.5
+    score_threshold: float = 0.5
     own_scene: bool = False
     count_repeats: bool = False
     first_box_only: bool = False
@@ -109,8 +109,8 @@ def _others(every: Integers, query: Query) -> Integers:
     return every[fresh]
 
 
-def asked(queries: Sequence[Query], galleries: Mapping[str, Sequence[Query]]) -> list[Query]:
-    """The queries, followed by those of further galleries that are not among them: who must be described."""
+def queries_to_embed(queries: Sequence[Query], galleries: Mapping[str, Sequence[Query]]) -> list[Query]:
+    """The queries, followed by those of further galleries that are not among them."""
     known = {_key(query): query for wanted in galleries.values() for query in wanted}
     for query in queries:
         known.pop(_key(query), None)
@@ -118,8 +118,8 @@ def asked(queries: Sequence[Query], galleries: Mapping[str, Sequence[Query]]) ->
 
 
 def rows_among(queries: Sequence[Query], wanted: Sequence[Query]) -> list[int]:
-    """For each wanted query its index among `queries`: same scene, identity and box; asked for again, the
-    next such one, as long as there are more.
+    """For each wanted query its index among `queries`: same scene, identity and box; for a repeated one, the
+    next such, as long as there are more.
 
     ValueError if one is not there: its embedding is unknown.
     """
@@ -133,7 +133,7 @@ def _next(rows: list[int], index: int, query: Query) -> int:
     if not rows:
         raise ValueError(
             f"query {index} of a further gallery (scene {query.scene}, identity {query.identity}) "
-            "is not among the split's queries, so nothing describes it"
+            "is not among the split's queries, so it has no embedding"
         )
     return rows.pop(0) if len(rows) > 1 else rows[0]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from psearch.evaluation.boxes import Flags, Floats, Integers, Stacked, iou, pairs, stack
+from psearch.evaluation.boxes import Flags, Floats, Integers, RaggedBoxes, iou, pairs, stack
 from psearch.evaluation.pool import Pool
 from psearch.types import Scene
 
@@ -33,12 +33,12 @@ def rank_gallery(
     hit_scenes: Integers,
     total: int,
     *,
-    keep: int,
+    keep_top: int,
 ) -> Ranked:
     """Rank the candidates (rows of the pool) of one query by similarities (N,), one for each row of the pool.
 
     hits, hit_scenes: the candidates that show the person, ordered by scene. In each scene only the most
-    similar one is right, as the evaluators have it: not the one with the best overlap. total: right answers
+    similar one is right, as the evaluators have it: not the one with the highest IoU. total: right answers
     to find. A wrong answer as similar as a right one is ranked before it, so a network that describes
     everybody alike finds nobody.
     """
@@ -47,7 +47,7 @@ def rank_gallery(
     values = similarities[candidates]
     ascending = np.sort(values)
     right_values = np.sort(similarities[right])
-    best = _best(values, ascending, candidates, right, keep)
+    best = _best(values, ascending, candidates, right, keep_top)
     return Ranked(
         AP=average_precision(right_values, ascending, total),
         rank=_first_rank(right_values, ascending),
@@ -76,14 +76,14 @@ def _first_rank(right: np.ndarray, ascending: np.ndarray) -> int:
 
 
 def _best(
-    values: np.ndarray, ascending: np.ndarray, candidates: Integers, right: Flags, keep: int
+    values: np.ndarray, ascending: np.ndarray, candidates: Integers, right: Flags, keep_top: int
 ) -> Integers:
-    """The `keep` most similar candidates in the order that `rank` counts."""
-    if not len(ascending) or not keep:
+    """The `keep_top` most similar candidates in the order that `rank` counts."""
+    if not len(ascending) or not keep_top:
         return np.zeros(0, dtype=np.int64)
-    near = np.flatnonzero(values >= ascending[-min(keep, len(ascending))])
+    near = np.flatnonzero(values >= ascending[-min(keep_top, len(ascending))])
     rows = candidates[near]
-    return rows[np.lexsort((rows, right[rows], -values[near]))[:keep]]
+    return rows[np.lexsort((rows, right[rows], -values[near]))[:keep_top]]
 
 
 def average_precision(right: np.ndarray, everything: np.ndarray, total: int) -> float:
@@ -114,10 +114,10 @@ class Sightings:
     hit_scenes: Integers
 
 
-def smallest_overlap(boxes: np.ndarray) -> Floats:
+def smallest_iou(boxes: np.ndarray) -> Floats:
     """IoU (n,) a detection needs to show the person in a box (n, 4): min(0.5, wh / ((w + 10)(h + 10))).
 
-    Small boxes ask for less, since a few pixels decide their overlap (Xiao et al. 2017, public evaluator).
+    Small boxes need less, since a few pixels decide their IoU (Xiao et al. 2017, public evaluator).
     """
     width, height = (boxes[:, 2:].astype(np.float64) - boxes[:, :2]).T
     smallest: Floats = np.minimum(0.5, width * height / ((width + 10) * (height + 10)))
@@ -127,7 +127,7 @@ def smallest_overlap(boxes: np.ndarray) -> Floats:
 def find_sightings(
     scenes: Sequence[Scene], pool: Pool, identities: set[int], *, first_box_only: bool
 ) -> dict[int, Sightings]:
-    """Sightings of every wanted identity, all overlaps in one go."""
+    """Sightings of every wanted identity, all IoUs in one go."""
     ids = np.concatenate([np.zeros(0, np.int64), *(scene.ids for scene in scenes)])
     people = stack([scene.boxes for scene in scenes])
     where = people.scene
@@ -144,12 +144,12 @@ def find_sightings(
     return sightings
 
 
-def _covering(people: Stacked, found: Stacked, rows: Integers) -> tuple[Integers, Integers]:
+def _covering(people: RaggedBoxes, found: RaggedBoxes, rows: Integers) -> tuple[Integers, Integers]:
     """Pairs (index into rows of people, row of found) of a person's box and a detection that covers it."""
     person, detection = pairs(people, found, rows)
     wanted = people.boxes[rows[person]]
     values = iou(found.boxes[detection], wanted)
-    enough = (values >= smallest_overlap(wanted)) & (values > 0)
+    enough = (values >= smallest_iou(wanted)) & (values > 0)
     return person[enough], detection[enough]
 
 

@@ -75,16 +75,16 @@ class SearchResult:
         return {"mAP": self.mAP, "top1": self.top(1), "top5": self.top(5), "top10": self.top(10)}
 
 
-def collect(answers: Sequence[Ranked], pool: Pool, keep: int) -> SearchResult:
+def collect(answers: Sequence[Ranked], pool: Pool, keep_top: int) -> SearchResult:
     """The ranked galleries of all queries as arrays; ValueError if none of them could be answered."""
     positives = np.array([ranked.total for ranked in answers])
     if not positives.any():
         raise ValueError(
             "no query's person is in its gallery: check identities, galleries and the protocol's cameras"
         )
-    best = np.full((len(answers), keep), -1)
-    similarities = np.zeros((len(answers), keep), np.float32)
-    correct = np.zeros((len(answers), keep), dtype=bool)
+    best = np.full((len(answers), keep_top), -1)
+    similarities = np.zeros((len(answers), keep_top), np.float32)
+    correct = np.zeros((len(answers), keep_top), dtype=bool)
     for index, ranked in enumerate(answers):
         best[index, : len(ranked.best)] = ranked.best
         similarities[index, : len(ranked.best)] = ranked.similarities

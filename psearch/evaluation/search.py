@@ -2,7 +2,7 @@
 
 Protocol (Xiao et al. 2017, public evaluators of CUHK-SYSU and PRW): the detections of all gallery scenes of a
 query form one list, ranked by the dot product of embeddings. In a scene that holds the person, the most
-similar detection that overlaps it enough (`matches.smallest_overlap`) is right, all others are wrong. AP is
+similar detection that overlaps it enough (`ranking.smallest_iou`) is right, all others are wrong. AP is
 the step-wise area under precision over recall, recall counting scenes where the person was missed.
 `protocols` says what different evaluators decide differently.
 """
@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from psearch.evaluation.boxes import Integers, Stacked
-from psearch.evaluation.pairwise_inference import Finds
+from psearch.evaluation.boxes import Integers, RaggedBoxes
+from psearch.evaluation.pairwise_inference import PairDetections
 from psearch.evaluation.pool import Pool, check_galleries, check_queries, pool_detections
 from psearch.evaluation.protocols import STRICT, Protocol, rows_among
 from psearch.evaluation.ranking import Ranked, Sightings, find_sightings, rank_gallery
@@ -37,13 +37,13 @@ def search(
     *,
     protocol: Protocol = STRICT,
     rerank: Rerank | None = None,
-    keep: int = 20,
+    keep_top: int = 20,
     device: torch.device | str = "cpu",
 ) -> SearchResult:
     """Search every query, embeddings (Q, d), in its own gallery.
 
-    detections: one per scene, original pixels, unit-length embeddings. rerank: see `context`. keep: answers
-    kept for drawing. device: where similarities are computed.
+    detections: one per scene, original pixels, unit-length embeddings. rerank: see `ContextMatching`.
+    keep_top: ranked detections kept per query. device: where similarities are computed.
     Raises ValueError that names scene or query for NaN, for shapes that do not fit and for empty galleries.
     """
     name = "own"
@@ -55,7 +55,7 @@ def search(
         {name: queries},
         protocol=protocol,
         rerank=rerank,
-        keep=keep,
+        keep_top=keep_top,
         device=device,
     )
     return results[name]
@@ -70,7 +70,7 @@ def search_galleries(
     *,
     protocol: Protocol = STRICT,
     rerank: Rerank | None = None,
-    keep: int = 20,
+    keep_top: int = 20,
     device: torch.device | str = "cpu",
 ) -> dict[str, SearchResult]:
     """Search in several galleries at once: name -> queries, each one of `queries` with a gallery of its own.
@@ -81,7 +81,9 @@ def search_galleries(
     check_queries(scenes, queries, embeddings)
     for wanted in galleries.values():
         check_galleries(scenes, wanted)
-    pool = pool_detections(scenes, detections, score=protocol.score, width=embeddings.shape[1])
+    pool = pool_detections(
+        scenes, detections, score_threshold=protocol.score_threshold, width=embeddings.shape[1]
+    )
     identities = {query.identity for query in queries}
     sightings = find_sightings(scenes, pool, identities, first_box_only=protocol.first_box_only)
     cameras = np.array([scene.camera for scene in scenes])
@@ -94,9 +96,9 @@ def search_galleries(
         values = similar(row, candidates)
         if rerank is not None:
             values = rerank(values, candidates, query, embeddings[row], pool)
-        answers[name][index] = answer(values, candidates, listed, sightings.get(query.identity), keep)
+        answers[name][index] = answer(values, candidates, listed, sightings.get(query.identity), keep_top)
     return {
-        name: collect([ranked[index] for index in range(len(ranked))], pool, keep)
+        name: collect([ranked[index] for index in range(len(ranked))], pool, keep_top)
         for name, ranked in answers.items()
     }
 
@@ -136,53 +138,55 @@ def gallery_size(scenes: Sequence[Scene], queries: Sequence[Query], protocol: Pr
 
 
 def answer(
-    values: np.ndarray, candidates: Integers, listed: Integers, seen: Sightings | None, keep: int
+    values: np.ndarray, candidates: Integers, listed: Integers, seen: Sightings | None, keep_top: int
 ) -> Ranked:
     """One query's candidates ranked; listed: see `listed_scenes`; seen: where its person is, if anywhere."""
     if seen is None:
         nothing = np.zeros(0, np.int64)
-        return rank_gallery(values, candidates, nothing, nothing, 0, keep=keep)
+        return rank_gallery(values, candidates, nothing, nothing, 0, keep_top=keep_top)
     inside = listed[seen.hit_scenes] > 0
     total = int(listed[seen.scenes].sum())
-    return rank_gallery(values, candidates, seen.hits[inside], seen.hit_scenes[inside], total, keep=keep)
+    return rank_gallery(
+        values, candidates, seen.hits[inside], seen.hit_scenes[inside], total, keep_top=keep_top
+    )
 
 
 NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 1), np.float32))
 
 
-def search_finds(
+def search_per_query(
     scenes: Sequence[Scene],
-    finds: Finds,
+    pair_detections: PairDetections,
     queries: Sequence[Query],
     galleries: Mapping[str, Sequence[Query]],
     *,
     protocol: Protocol,
-    keep: int = 20,
+    keep_top: int = 20,
 ) -> dict[str, SearchResult]:
-    """As `search_galleries`, with what was found for each of the queries in each scene, ranked by its
-    similarity; ValueError as there."""
+    """As `search_galleries`, with detections that differ from query to query, ranked by their similarity;
+    ValueError as there."""
     for wanted in galleries.values():
         check_galleries(scenes, wanted)
     cameras = np.array([scene.camera for scene in scenes])
     answers: dict[str, dict[int, tuple[Ranked, Pool]]] = {name: {} for name in galleries}
     for row, name, index in schedule(queries, galleries):
         query = galleries[name][index]
-        own = [finds[row].get(scene, NOTHING) for scene in range(len(scenes))]
-        pool = pool_detections(scenes, own, score=protocol.score, width=1)
+        detections = [pair_detections[row].get(scene, NOTHING) for scene in range(len(scenes))]
+        pool = pool_detections(scenes, detections, score_threshold=protocol.score_threshold, width=1)
         seen = find_sightings(scenes, pool, {query.identity}, first_box_only=protocol.first_box_only)
         listed = listed_scenes(query, cameras, protocol)
         candidates = np.flatnonzero((listed > 0)[pool.scene])
         values = pool.embeddings[:, 0]
-        answers[name][index] = answer(values, candidates, listed, seen.get(query.identity), keep), pool
-    return {name: _collected([said[i] for i in range(len(said))], keep) for name, said in answers.items()}
+        answers[name][index] = answer(values, candidates, listed, seen.get(query.identity), keep_top), pool
+    return {name: _collected([of[i] for i in range(len(of))], keep_top) for name, of in answers.items()}
 
 
-def _collected(answers: Sequence[tuple[Ranked, Pool]], keep: int) -> SearchResult:
-    """All pools one after the other, and the answers' rows counted along them."""
+def _collected(answers: Sequence[tuple[Ranked, Pool]], keep_top: int) -> SearchResult:
+    """All pools one after the other, and the ranked rows counted along them."""
     pools = [pool for _, pool in answers]
     starts = np.cumsum([0, *(len(pool.scores) for pool in pools)])
-    ranked = [replace(said, best=said.best + at) for (said, _), at in zip(answers, starts, strict=False)]
-    boxes = Stacked(np.concatenate([pool.boxes.boxes for pool in pools]), np.diff(starts))
+    ranked = [replace(one, best=one.best + start) for (one, _), start in zip(answers, starts, strict=False)]
+    boxes = RaggedBoxes(np.concatenate([pool.boxes.boxes for pool in pools]), np.diff(starts))
     parts = ("scores", "embeddings", "scene", "detection")
     joined = Pool(boxes, *(np.concatenate([getattr(pool, part) for pool in pools]) for part in parts))
-    return collect(ranked, joined, keep)
+    return collect(ranked, joined, keep_top)

@@ -26,16 +26,16 @@ Similarities = Callable[[int, Integers], np.ndarray]
 def similarities(
     detections: np.ndarray, queries: np.ndarray, *, share: float, device: torch.device | str
 ) -> Similarities:
-    """Similarities of queries (Q, d), asked for in order, with detections (N, d).
+    """Similarities of queries (Q, d), called in their order, with detections (N, d).
 
     share: of all detections, the part that a query is compared with on average.
     """
     if share < FEW and torch.device(device).type == "cpu":
-        return _Few(detections, queries)
-    return _Chunks(detections, queries, device)
+        return _PerQuery(detections, queries)
+    return _Batched(detections, queries, device)
 
 
-class _Few:
+class _PerQuery:
     """A small product per query."""
 
     def __init__(self, detections: np.ndarray, queries: np.ndarray) -> None:
@@ -48,7 +48,7 @@ class _Few:
         return row
 
 
-class _Chunks:
+class _Batched:
     """One large product per chunk of queries."""
 
     def __init__(self, detections: np.ndarray, queries: np.ndarray, device: torch.device | str) -> None:
@@ -72,8 +72,8 @@ class ContextMatching:
     similar detections are looked at. In each, the query and the k2 - 1 best-scored other people of its scene
     are matched one to one with all detections so that the similarities sum to the most; the detection that
     the query is matched with then gets the *largest* similarity of that matching, be it another pair's.
-    Published values: k1=10, k2=3 for CUHK-SYSU, k1=30, k2=4 for PRW. overlap: a detection in the query's
-    scene with a larger IoU is the query itself, not its company.
+    Published values: k1=10, k2=3 for CUHK-SYSU, k1=30, k2=4 for PRW. overlap: IoU above which a detection in
+    the query's scene is the query itself; the name stands in `results.json`.
     """
 
     k1: int = 10

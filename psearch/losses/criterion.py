@@ -1,4 +1,4 @@
-"""The criterion of person search: what a network said and what is true -> named, unweighted losses."""
+"""The criterion of person search: output and ground truth -> named, unweighted losses."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class SearchCriterion(nn.Module):
         memory: IdentityMemory,
         *,
         weights: Mapping[str, float],
-        anchors: ProposalLoss,
-        regions: RegionSampler,
+        proposal_loss: ProposalLoss,
+        region_sampler: RegionSampler,
         guided: Mapping[str, Guided] | None = None,
     ) -> None:
         super().__init__()
@@ -42,18 +42,18 @@ class SearchCriterion(nn.Module):
             if name not in names or weight < 0:
                 raise ValueError(f"weight {name}={weight}: losses are {', '.join(names)}, weights at least 0")
         self.weights = {name: float(weights.get(name, 1.0)) for name in names}
-        self.memory, self.anchors, self.regions = memory, anchors, regions
+        self.memory, self.proposal_loss, self.region_sampler = memory, proposal_loss, region_sampler
         self._seen: tuple[Tensor, Tensor] | None = None
 
     def pick(self, batch: Batch) -> Pick:
-        """Which boxes a network in training describes."""
-        return self.regions.pick(batch)
+        """The boxes at which a network in training computes its losses."""
+        return self.region_sampler.pick(batch)
 
     def forward(self, output: SearchOutput, batch: Batch) -> dict[str, Tensor]:
         assert output.embeddings is not None
-        targets = region_targets(output.boxes, batch, self.regions.foreground)
+        targets = region_targets(output.boxes, batch, self.region_sampler.fg_iou_thresh)
         embeddings, ids = output.embeddings[targets.person], targets.ids[targets.person]
-        losses = self.anchors(output, batch) | region_losses(output, targets)
+        losses = self.proposal_loss(output, batch) | region_losses(output, targets)
         if batch.query is not None and output.query_embeddings is not None:
             embeddings = torch.cat([embeddings, output.query_embeddings])
             ids = torch.cat([ids, batch.query.ids])
@@ -63,7 +63,8 @@ class SearchCriterion(nn.Module):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Let the memory learn from the step that was just made: on every rank from all ranks' people."""
+        """Update the memory with the people of the step that was just made: on every rank those of all
+        ranks."""
         if self._seen is not None:
-            self.memory.remember(*map(distributed.gather_rows, self._seen))
+            self.memory.update(*map(distributed.gather_rows, self._seen))
             self._seen = None

@@ -1,4 +1,4 @@
-"""How wrong a network is about one person who is looked for in each scene (Munjal et al. 2019)."""
+"""Losses of a query-guided network: where the query's person is in each scene (Munjal et al. 2019)."""
 
 from __future__ import annotations
 
@@ -15,52 +15,52 @@ from psearch.losses.proposals import ProposalLoss, balanced
 from psearch.types import Batch, SearchOutput
 
 Guided = Callable[[SearchOutput, Batch, RegionTargets], Tensor]
-"""Output, batch and what the described boxes are -> a raw loss; asked only where the batch has a query."""
+"""Output, batch and the targets of its boxes -> a raw loss; called only where the batch has a query."""
 
 
 @dataclass(frozen=True)
 class QueryObjectness:
     """`qrpn_object`: cross-entropy of the second objectness over a sample of anchors, of which only those of
-    the person looked for are positive.
+    the query's person are positive.
 
-    anchors: sizes of the sample and overlaps, as for the first objectness. others: share of the sample kept
-    for anchors that stand for *other* people (our reading: they are what the second objectness has to tell
-    apart, and among all the background hardly one would be drawn).
+    proposal_loss: size of the sample and IoU thresholds, as for the first objectness. others: share of the
+    sample kept for anchors that match *other* people (our reading: they are what the second objectness has to
+    tell apart, and among all the background hardly one would be drawn).
     """
 
-    anchors: ProposalLoss
+    proposal_loss: ProposalLoss
     others: float = 0.25
 
     def __call__(self, output: SearchOutput, batch: Batch, targets: RegionTargets) -> Tensor:
         assert output.anchors is not None and output.query_objectness is not None and batch.query is not None
         images = [self._sorted(output.anchors, batch, *each) for each in enumerate(batch.query.ids)]
-        few = round(self.anchors.per_image * self.others)
+        size = self.proposal_loss.batch_size_per_image
+        few = round(size * self.others)
         others = balanced([(other, other) for _, other, _ in images], count=few, share=1.0)
         drawn = balanced(
-            [(person, nothing) for person, _, nothing in images],
-            count=self.anchors.per_image - few,
-            share=self.anchors.positive,
+            [(person, background) for person, _, background in images],
+            count=size - few,
+            share=self.proposal_loss.positive_fraction,
         )
         logits, truth = [], []
-        for said, (wrong, _), (right, rest) in zip(output.query_objectness, others, drawn, strict=True):
-            logits.append(said[torch.cat([right, wrong, rest])])
+        for objectness, (wrong, _), (right, rest) in zip(output.query_objectness, others, drawn, strict=True):
+            logits.append(objectness[torch.cat([right, wrong, rest])])
             truth += [torch.ones_like(right), torch.zeros_like(wrong), torch.zeros_like(rest)]
         labels = torch.cat(truth).float()
         total = binary_cross_entropy_with_logits(torch.cat(logits).float(), labels, reduction="sum")
         return total / max(len(labels), 1) * distributed.mean_weight(len(labels))
 
     def _sorted(self, anchors: Tensor, batch: Batch, image: int, wanted: Tensor) -> tuple[Tensor, ...]:
-        """Masks (a,) of the anchors of the person looked for, of other people, of nobody."""
+        """Masks (a,) of the anchors of the query's person, of other people, of the background."""
         boxes, ids = batch.boxes[image], batch.ids[image]
-        found = match(anchors, boxes, batch.ignore[image])
-        person = self.anchors.stands_for(found)
-        same = person & (ids[found.target] == wanted) if len(ids) else person
-        nothing = (found.overlap < self.anchors.background) & ~found.blurred & ~person
-        return same, person & ~same, nothing
+        matched = match(anchors, boxes, batch.ignore[image])
+        person, background = self.proposal_loss.foreground_background(matched)
+        same = person & (ids[matched.target] == wanted) if len(ids) else person
+        return same, person & ~same, background
 
 
 def similarity(output: SearchOutput, batch: Batch, targets: RegionTargets) -> Tensor:
-    """Cross-entropy of the similarity over all described boxes, of which those of the person looked for are
+    """Cross-entropy of the similarity over all described boxes, of which those of the query's person are
     positive: mean over boxes."""
     assert output.similarity is not None and batch.query is not None
     counts = torch.tensor([len(boxes) for boxes in output.boxes], device=targets.ids.device)

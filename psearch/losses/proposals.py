@@ -1,4 +1,4 @@
-"""How wrong the proposal network is (Ren et al. 2015, eq. 1)."""
+"""The loss of the region proposal network (Ren et al. 2015, eq. 1)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
 from psearch import distributed
-from psearch.boxes import Match, encode, match
+from psearch.boxes import Match, encode, foreground_background, match
 from psearch.types import Batch, SearchOutput
 
 
@@ -18,14 +18,15 @@ from psearch.types import Batch, SearchOutput
 class ProposalLoss:
     """`rpn_object` and `rpn_box` over a balanced sample of anchors.
 
-    per_image: anchors per image. positive: largest share of persons. An anchor is a person from overlap
-    `foreground` on, or if it is the best of a person; background below `background`.
+    batch_size_per_image: anchors per image. positive_fraction: largest share of persons among them.
+    fg_iou_thresh: an anchor is a person from this IoU on, or if it is the best of a person. bg_iou_thresh: it
+    is background below this one.
     """
 
-    per_image: int = 256
-    positive: float = 0.5
-    foreground: float = 0.7
-    background: float = 0.3
+    batch_size_per_image: int = 256
+    positive_fraction: float = 0.5
+    fg_iou_thresh: float = 0.7
+    bg_iou_thresh: float = 0.3
 
     def __call__(self, output: SearchOutput, batch: Batch) -> dict[str, Tensor]:
         assert (
@@ -34,13 +35,14 @@ class ProposalLoss:
         anchors, logits, labels, deltas, wanted = output.anchors, [], [], [], []
         everyone = zip(batch.boxes, batch.ignore, strict=True)
         matches = [match(anchors, boxes, ignore) for boxes, ignore in everyone]
-        drawn = balanced([self._sides(found) for found in matches], count=self.per_image, share=self.positive)
-        said = zip(output.objectness, output.anchor_deltas, batch.boxes, matches, drawn, strict=True)
-        for objectness, delta, boxes, found, (chosen, rest) in said:
+        masks = [self.foreground_background(matched) for matched in matches]
+        drawn = balanced(masks, count=self.batch_size_per_image, share=self.positive_fraction)
+        images = zip(output.objectness, output.anchor_deltas, batch.boxes, matches, drawn, strict=True)
+        for objectness, delta, boxes, matched, (chosen, rest) in images:
             logits.append(objectness[torch.cat([chosen, rest])])
             labels.append(torch.cat([torch.ones_like(chosen), torch.zeros_like(rest)]))
             deltas.append(delta[chosen])
-            wanted.append(encode(boxes[found.target[chosen]], anchors[chosen]))
+            wanted.append(encode(boxes[matched.target[chosen]], anchors[chosen]))
         truth = torch.cat(labels).float()
         count, part = max(len(truth), 1), distributed.mean_weight(len(truth))
         scores, offsets = torch.cat(logits).float(), torch.cat(deltas).float()
@@ -49,20 +51,14 @@ class ProposalLoss:
             "rpn_box": smooth_l1_loss(offsets, torch.cat(wanted), beta=1 / 9, reduction="sum") / count * part,
         }
 
-    def stands_for(self, found: Match) -> Tensor:
-        """(a,) bool: the anchors that stand for a person."""
-        return (found.overlap >= self.foreground) | self._best(found.target, found.overlap)
-
-    def _sides(self, found: Match) -> tuple[Tensor, Tensor]:
+    def foreground_background(self, matched: Match) -> tuple[Tensor, Tensor]:
         """(a,) bool each: the anchors that are persons, and those that are background."""
-        person = self.stands_for(found)
-        return person, (found.overlap < self.background) & ~found.blurred & ~person
-
-    @staticmethod
-    def _best(target: Tensor, overlap: Tensor) -> Tensor:
-        """Anchors that nobody beats for their ground-truth box, if they touch it at all."""
-        most = overlap.new_zeros(int(target.max()) + 1).scatter_reduce(0, target, overlap, "amax")
-        return (overlap > 0.1) & (overlap >= most[target])
+        return foreground_background(
+            matched,
+            fg_iou_thresh=self.fg_iou_thresh,
+            bg_iou_thresh=self.bg_iou_thresh,
+            allow_low_quality_matches=True,
+        )
 
 
 def balanced(
@@ -77,10 +73,13 @@ def balanced(
     sizes = [(len(positive), len(negative)) for positive, negative in rows]
     device = rows[0][0].device if rows else None
     drawn = []
-    for number, theirs in enumerate(distributed.all_gather(sizes)):
-        for positive, negative in theirs:
+    for number, of_rank in enumerate(distributed.all_gather(sizes)):
+        for positive, negative in of_rank:
             some = torch.randperm(positive, device=device)[: round(count * share)]
             rest = torch.randperm(negative, device=device)[: count - len(some)]
             if number == distributed.current_rank().number:
                 drawn.append((some, rest))
-    return [(own[0][some], own[1][rest]) for own, (some, rest) in zip(rows, drawn, strict=True)]
+    return [
+        (positive[some], negative[rest])
+        for (positive, negative), (some, rest) in zip(rows, drawn, strict=True)
+    ]

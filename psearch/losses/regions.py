@@ -1,4 +1,4 @@
-"""Regions in training: which boxes are described, and how wrong class and place are."""
+"""Regions in training: which boxes are sampled, and the losses of their class and place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, smooth_l1_loss
 
 from psearch import distributed
-from psearch.boxes import RegionTargets, encode, match
+from psearch.boxes import RegionTargets, encode, foreground_background, match
 from psearch.losses.proposals import balanced
 from psearch.types import Batch, Boxes, Pick, Propose, SearchOutput
 
@@ -18,14 +18,14 @@ from psearch.types import Batch, Boxes, Pick, Propose, SearchOutput
 class RegionSampler:
     """Balanced sampling of proposals and ground truth (Girshick 2015, section 2.3).
 
-    per_image: boxes per image. positive: largest share of persons. A box is a person from overlap
-    `foreground` on and background below `background`; between, it is left out.
+    batch_size_per_image: boxes per image. positive_fraction: largest share of persons among them. A box is a
+    person from IoU `fg_iou_thresh` on and background below `bg_iou_thresh`; between, it is left out.
     """
 
-    per_image: int = 128
-    positive: float = 0.5
-    foreground: float = 0.5
-    background: float = 0.5
+    batch_size_per_image: int = 128
+    positive_fraction: float = 0.5
+    fg_iou_thresh: float = 0.5
+    bg_iou_thresh: float = 0.5
 
     def pick(self, batch: Batch) -> Pick:
         """The pick of training: ground truth joins the proposals, then a balanced set is drawn."""
@@ -33,18 +33,22 @@ class RegionSampler:
         def picked(propose: Propose) -> Boxes:
             true = list(zip(batch.boxes, batch.ignore, strict=True))
             candidates = [
-                torch.cat([own, boxes[~ignore]]) for own, (boxes, ignore) in zip(propose(), true, strict=True)
+                torch.cat([proposals, boxes[~ignore]])
+                for proposals, (boxes, ignore) in zip(propose(), true, strict=True)
             ]
-            sides = [self._sides(own, *targets) for own, targets in zip(candidates, true, strict=True)]
-            drawn = balanced(sides, count=self.per_image, share=self.positive)
-            return [own[torch.cat(rows)] for own, rows in zip(candidates, drawn, strict=True)]
+            masks = [self._masks(boxes, *targets) for boxes, targets in zip(candidates, true, strict=True)]
+            drawn = balanced(masks, count=self.batch_size_per_image, share=self.positive_fraction)
+            return [boxes[torch.cat(rows)] for boxes, rows in zip(candidates, drawn, strict=True)]
 
         return picked
 
-    def _sides(self, candidates: Tensor, targets: Tensor, ignore: Tensor) -> tuple[Tensor, Tensor]:
+    def _masks(self, candidates: Tensor, targets: Tensor, ignore: Tensor) -> tuple[Tensor, Tensor]:
         """(n,) bool each: the candidates that are persons, and those that are background."""
-        found = match(candidates, targets, ignore)
-        return found.overlap >= self.foreground, (found.overlap < self.background) & ~found.blurred
+        return foreground_background(
+            match(candidates, targets, ignore),
+            fg_iou_thresh=self.fg_iou_thresh,
+            bg_iou_thresh=self.bg_iou_thresh,
+        )
 
 
 def region_losses(output: SearchOutput, targets: RegionTargets) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The criterion of a re-identification network: who, out of all training identities."""
+"""The criterion of a re-identification network: classification of all training identities."""
 
 from __future__ import annotations
 

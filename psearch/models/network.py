@@ -1,4 +1,4 @@
-"""What every network of this house is."""
+"""The interface of every network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Network(nn.Module):
     """Images (b, 3, h, w), normalised, and a `pick` that decides which boxes are described -> `SearchOutput`.
     `wanted` names the parts of it that will be read: what none of them needs is not computed, and is None.
 
-    embedding_size: length of an identity embedding. detects: it proposes boxes of its own.
+    embedding_size: length of an identity embedding. detects: it proposes boxes itself.
     budget: boxes per image that a search describes at most; the typical few if it does not detect.
     """
 
@@ -23,9 +23,10 @@ class Network(nn.Module):
     budget: int = 4
 
     @property
-    def guide(self) -> Any:
-        """What compares a query with a scene, for a network whose answer depends on the query; see
-        `psearch.evaluation.pairwise_inference.Guide`. None: embeddings alone are compared."""
+    def query_conditioned(self) -> Any:
+        """What encodes queries and scenes apart and matches them, for a network whose output depends on the
+        query; see `psearch.evaluation.pairwise_inference.QueryConditioned`. None: embeddings alone are
+        compared."""
         return None
 
     @property
@@ -35,8 +36,8 @@ class Network(nn.Module):
 
     @property
     def anchor_grid(self) -> AnchorGrid | None:
-        """What its proposals start from, if it proposes."""
+        """The anchors of its proposals, if it proposes."""
         return None
 
     def forward(self, images: Tensor, pick: Pick, wanted: frozenset[str] = EVERYTHING) -> SearchOutput:
-        raise TypeError(f"{type(self).__name__} does not say what it computes")
+        raise TypeError(f"{type(self).__name__} defines no forward")

@@ -1,4 +1,4 @@
-"""The OIM person-search network (Xiao et al., CVPR 2017): a C4 Faster R-CNN that also says who."""
+"""The OIM person-search network (Xiao et al., CVPR 2017): a C4 Faster R-CNN with an identity embedding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from psearch.models.regions import RegionHead, align
 from psearch.types import EVERYTHING, AnchorGrid, Boxes, Pick, Propose, SearchOutput, Tap
 
 ANCHORS = ("anchors", "objectness", "anchor_deltas")
-"""What the proposal network says, in its order."""
+"""Outputs of the proposal network, in its order."""
 
 
 def every_proposal(propose: Propose) -> Boxes:
@@ -24,7 +24,7 @@ def every_proposal(propose: Propose) -> Boxes:
 
 
 class OIMNetwork(Network):
-    """Trunk, proposals, RoIAlign, region head, embedding: one forward for training, search and teaching.
+    """Trunk, proposals, RoIAlign, region head, embedding: one forward for training, search and distillation.
 
     embedding: length of the identity embedding (256 in the paper). anchor_sizes, aspects: shapes of the
     anchors, input pixels. proposals: budget of the proposal network (see `ProposalNetwork`).
@@ -51,7 +51,7 @@ class OIMNetwork(Network):
     @property
     def budget(self) -> int:  # type: ignore[override]
         """Proposals that a search describes."""
-        return self.proposals.kept[1]
+        return self.proposals.post_nms_top_n
 
     @property
     def taps(self) -> Mapping[str, Tap]:
@@ -60,19 +60,19 @@ class OIMNetwork(Network):
 
     @property
     def anchor_grid(self) -> AnchorGrid:
-        """What its proposals start from."""
+        """The anchors of its proposals."""
         shapes = self.proposals
         return AnchorGrid(tuple(shapes.sizes.tolist()), tuple(shapes.aspects.tolist()), shapes.stride)
 
     def forward(
         self, images: Tensor, pick: Pick = every_proposal, wanted: frozenset[str] = EVERYTHING
     ) -> SearchOutput:
-        """Images (b, 3, h, w), normalised -> what the network says; `pick` decides which boxes are described.
-        Anchors are scored and proposals suppressed only if `pick` asks for them or `wanted` names them;
-        regions and embeddings only if `wanted` names them."""
-        return self._say(self.backbone(images), images.shape[-2:], pick, wanted)
+        """Images (b, 3, h, w), normalised; `pick` decides which boxes are described. Anchors are scored and
+        proposals suppressed only if `pick` calls for them or `wanted` names them; regions and embeddings only
+        if `wanted` names them."""
+        return self._outputs_from(self.backbone(images), images.shape[-2:], pick, wanted)
 
-    def _say(
+    def _outputs_from(
         self, features: Mapping[str, Tensor], size: Sequence[int], pick: Pick, wanted: frozenset[str]
     ) -> SearchOutput:
         """All that follows the trunk; size: (height, width) of the images."""
@@ -101,12 +101,12 @@ class OIMNetwork(Network):
         if not wanted & {"box_logits", "box_deltas", "embeddings"}:
             return {}
         regions = self.backbone.head(self._cut(shared, boxes))
-        said: dict[str, Tensor] = {}
+        outputs: dict[str, Tensor] = {}
         if wanted & {"box_logits", "box_deltas"}:
-            said["box_logits"], said["box_deltas"] = self.regions.locate(regions)
+            outputs["box_logits"], outputs["box_deltas"] = self.regions.locate(regions)
         if "embeddings" in wanted:
-            said["embeddings"] = self.regions.identify(regions)
-        return said
+            outputs["embeddings"] = self.regions.identify(regions)
+        return outputs
 
     def _cut(self, shared: Tensor, boxes: Boxes) -> Tensor:
         """The shared map (b, c, h, w) at boxes -> (N, c, *region_size)."""

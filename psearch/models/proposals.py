@@ -18,9 +18,9 @@ class ProposalNetwork(nn.Module):
     """Scores anchors for "a person is here" and moves them onto the person.
 
     sizes: square root of an anchor's area, input pixels. aspects: height over width. The anchors are part
-    of the state dict, so a checkpoint knows the ones it was trained with. before, after: proposals kept
-    before and after suppression at overlap `nms`; `train_before`, `train_after` the same in training
-    where they differ (the published recipes keep more).
+    of the state dict, so a checkpoint knows the ones it was trained with. pre_nms_top_n, post_nms_top_n:
+    proposals kept before and after non-maximum suppression at IoU `nms_thresh`; `pre_nms_top_n_train` and
+    `post_nms_top_n_train` the same in training where they differ (the published recipes keep more).
     """
 
     sizes: Tensor
@@ -33,16 +33,17 @@ class ProposalNetwork(nn.Module):
         stride: int,
         sizes: Sequence[float],
         aspects: Sequence[float],
-        before: int,
-        after: int,
-        nms: float = 0.7,
-        train_before: int | None = None,
-        train_after: int | None = None,
+        pre_nms_top_n: int,
+        post_nms_top_n: int,
+        nms_thresh: float = 0.7,
+        pre_nms_top_n_train: int | None = None,
+        post_nms_top_n_train: int | None = None,
     ) -> None:
         super().__init__()
-        self.stride, self.nms = stride, nms
-        self.kept = (before, after)
-        self.kept_in_training = (train_before or before, train_after or after)
+        self.stride, self.nms_thresh = stride, nms_thresh
+        self.pre_nms_top_n, self.post_nms_top_n = pre_nms_top_n, post_nms_top_n
+        self.pre_nms_top_n_train = pre_nms_top_n_train or pre_nms_top_n
+        self.post_nms_top_n_train = post_nms_top_n_train or post_nms_top_n
         self.register_buffer("sizes", torch.as_tensor(list(sizes), dtype=torch.float32))
         self.register_buffer("aspects", torch.as_tensor(list(aspects), dtype=torch.float32))
         self.head = RPNHead(channels, len(self.sizes) * len(self.aspects))
@@ -69,14 +70,15 @@ class ProposalNetwork(nn.Module):
 
     @torch.no_grad()
     def propose(self, anchors: Tensor, objectness: Tensor, deltas: Tensor, size: tuple[int, int]) -> Boxes:
-        """The best boxes per image, clipped to `size` (height, width), best first, at most `after`."""
-        before, after = self.kept_in_training if self.training else self.kept
+        """The best boxes per image, clipped to `size` (height, width), best first."""
+        before = self.pre_nms_top_n_train if self.training else self.pre_nms_top_n
+        after = self.post_nms_top_n_train if self.training else self.post_nms_top_n
         scores, best = objectness.float().topk(min(before, objectness.shape[1]), dim=1)
         boxes = decode(deltas.float().gather(1, best[..., None].expand(-1, -1, 4)), anchors[best])
         boxes = clip(boxes, *size)
         image = torch.arange(len(scores), device=scores.device)[:, None].expand_as(scores)
         large = ((boxes[..., 2:] - boxes[..., :2]) >= 1).all(-1)
         boxes, scores, image = boxes[large], scores[large], image[large]
-        keep = batched_nms(boxes, scores, image, self.nms)
+        keep = batched_nms(boxes, scores, image, self.nms_thresh)
         boxes, image = boxes[keep], image[keep]
         return [boxes[image == i][:after] for i in range(len(objectness))]

@@ -1,4 +1,4 @@
-"""The QEEPS network (Munjal et al., CVPR 2019): person search that is guided by the query all the way."""
+"""The QEEPS network (Munjal et al., CVPR 2019): person search guided by the query."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from torch import Tensor, nn
 
 from psearch.models.backbone import Backbone
 from psearch.models.oim import OIMNetwork, every_proposal
-from psearch.models.query_guidance import QRPN, QSSE, QSimNet, average, extent
-from psearch.types import EVERYTHING, Boxes, Pick, SearchOutput, Sought
+from psearch.models.query_guidance import QRPN, QSSE, QSimNet, masked_mean, valid_ratio
+from psearch.types import EVERYTHING, Boxes, Pick, QueryBatch, SearchOutput
 
-EXTENT = "extent"
+VALID_RATIO = "valid_ratio"
 
 State = dict[str, Tensor]
-"""What is known of pictures before scene and query meet: tensors whose rows are the pictures."""
+"""Pictures encoded before scene and query are matched: tensors whose rows are the pictures."""
 
 
 class QEEPSNetwork(OIMNetwork):
-    """An OIM network whose trunk (QSSE), proposals (QRPN) and similarity (QSimNet) look at the query, too.
+    """An OIM network whose trunk (QSSE), proposals (QRPN) and similarity (QSimNet) depend on the query, too.
 
-    qsse, qrpn, qsim: which of the parts there are; with none it *is* an OIM network: same answers, same
+    qsse, qrpn, qsim: which of the parts there are; with none it *is* an OIM network: same outputs, same
     state-dict keys, so that an OIM checkpoint fits. One trunk and one region head serve both pictures.
-    Without a query a scene is its own query for QSSE, and the other two parts are silent (our reading): so it
-    describes a scene's people for others, and is measured as OIM is. qsse_bias: see `QSSE`. pair_proposals:
+    Without a query a scene is its own query for QSSE, and the other two parts are not used (our reading): so
+    it embeds a scene's people as a teacher, and is measured as OIM is. qsse_bias: see `QSSE`. pair_proposals:
     proposals of a scene that are described for a query in use, all by default; training sees all. The rest:
     see `OIMNetwork`. Source of every part: its own file.
     """
@@ -61,8 +61,8 @@ class QEEPSNetwork(OIMNetwork):
         self.pair_proposals = pair_proposals
 
     @property
-    def guide(self) -> QEEPSNetwork | None:
-        """Itself, if any of its parts looks at the query."""
+    def query_conditioned(self) -> QEEPSNetwork | None:
+        """Itself, if any of its parts depends on the query."""
         return self if self.parts else None
 
     @property
@@ -75,41 +75,43 @@ class QEEPSNetwork(OIMNetwork):
         images: Tensor,
         pick: Pick = every_proposal,
         wanted: frozenset[str] = EVERYTHING,
-        query: Sought | None = None,
+        query: QueryBatch | None = None,
     ) -> SearchOutput:
         """As `OIMNetwork`; with a query per image also what depends on it."""
         if query is not None and self.parts:
-            return self.meet(self.begin(images), self.ask(query.images, query.boxes), pick, wanted)
+            encoded = self.encode_query(query.images, query.boxes)
+            return self.match(self.encode_scene(images), encoded, pick, wanted)
         if self.qsse is None:
             return super().forward(images, pick, wanted)
-        return self._say(self._excite(self.begin(images))[0], images.shape[-2:], pick, wanted)
+        features, _ = self._trunk_with_qsse(self.encode_scene(images))
+        return self._outputs_from(features, images.shape[-2:], pick, wanted)
 
-    def begin(self, images: Tensor) -> State:
-        """What a scene's answer needs and no query changes: its feature maps; with QSSE only that of the
-        first stage, since everything behind it depends on both pictures."""
+    def encode_scene(self, images: Tensor) -> State:
+        """The part of the forward on scenes that no query changes: the feature maps; with QSSE only that of
+        the first stage, since everything behind it depends on both pictures."""
         taps = self.backbone.taps
         if self.qsse is None:
             return self.backbone(images)
         first = next(iter(taps))
-        return {first: self.backbone.advance(first, images), EXTENT: extent(images)}
+        return {first: self.backbone.advance(first, images), VALID_RATIO: valid_ratio(images)}
 
-    def ask(self, images: Tensor, boxes: Tensor) -> State:
+    def encode_query(self, images: Tensor, boxes: Tensor) -> State:
         """The same of a query's picture (b, 3, h, w) with its box (b, 4), input pixels: with QSSE the box and
         the first map, else no more than the region cut out there."""
         if self.qsse is None:
             return {"region": self._cut(self.backbone(images)[self.backbone.tap], list(boxes[:, None]))}
-        return self.begin(images) | {"box": boxes}
+        return self.encode_scene(images) | {"box": boxes}
 
-    def meet(
+    def match(
         self, scene: State, query: State, pick: Pick = every_proposal, wanted: frozenset[str] = EVERYTHING
     ) -> SearchOutput:
-        """Scenes and queries, as many of each, row by row -> what is said of each scene to its query."""
+        """Scenes and queries, as many of each, row by row -> the output for each scene given its query."""
         features: Mapping[str, Tensor] = scene
         if self.qsse is None:
             region = query["region"]
         else:
-            features, asked = self._excite(scene, query)
-            region = self._cut(asked[self.backbone.tap], list(query["box"][:, None]))
+            features, query_maps = self._trunk_with_qsse(scene, query)
+            region = self._cut(query_maps[self.backbone.tap], list(query["box"][:, None]))
         shared = features[self.backbone.tap]
         anchors, objectness, deltas = self.proposals(shared)
         guided = None if self.qrpn is None else self.qrpn(shared, region)
@@ -118,8 +120,8 @@ class QEEPSNetwork(OIMNetwork):
         proposed: list[Boxes] = []
 
         def propose() -> Boxes:
-            found = self.proposals.propose(anchors, ranked, deltas, size)
-            proposed.append(found if self.training else [own[: self.pair_proposals] for own in found])
+            boxes = self.proposals.propose(anchors, ranked, deltas, size)
+            proposed.append(boxes if self.training else [best[: self.pair_proposals] for best in boxes])
             return proposed[-1]
 
         boxes = pick(propose)
@@ -135,34 +137,35 @@ class QEEPSNetwork(OIMNetwork):
         )
 
     def _compare(self, shared: Tensor, boxes: Boxes, region: Tensor) -> dict[str, Tensor]:
-        """What is said of the boxes and of the queries' regions (b, c, *region_size). All of them go through
+        """The outputs at the boxes and at the queries' regions (b, c, *region_size). All of them go through
         the head at once, so that its norms see one mixture in training and in use."""
         regions = self.backbone.head(torch.cat([self._cut(shared, boxes), region]))
         count = len(regions) - len(region)
         logits, deltas = self.regions.locate(regions[:count])
         embeddings, queries = self.regions.identify(regions).split([count, len(region)])
-        said = {"box_logits": logits, "box_deltas": deltas}
-        said |= {"embeddings": embeddings, "query_embeddings": queries}
+        outputs = {"box_logits": logits, "box_deltas": deltas}
+        outputs |= {"embeddings": embeddings, "query_embeddings": queries}
         if self.qsim is not None:
-            counts = torch.tensor([len(own) for own in boxes], device=queries.device)
-            said["similarity"] = self.qsim(queries.repeat_interleave(counts, dim=0), embeddings)
-        return said
+            counts = torch.tensor([len(image) for image in boxes], device=queries.device)
+            outputs["similarity"] = self.qsim(queries.repeat_interleave(counts, dim=0), embeddings)
+        return outputs
 
-    def _excite(self, scene: State, query: State | None = None) -> tuple[State, State]:
-        """Both trunks from their first maps on, side by side: tap -> re-weighted maps of scenes, of queries.
-        Without queries the scenes are their own."""
+    def _trunk_with_qsse(self, scene: State, query: State | None = None) -> tuple[State, State]:
+        """The trunk from the first maps on, for scenes and queries side by side: tap -> re-weighted maps of
+        the scenes, of the queries. Without queries each scene is its own."""
         assert self.qsse is not None
         first, *rest = self.backbone.taps
-        ours, theirs = scene[first], (scene if query is None else query)[first]
-        maps: State = {}
-        asked: State = {}
+        maps, query_maps = scene[first], (scene if query is None else query)[first]
+        of_scene: State = {}
+        of_query: State = {}
         for tap in (first, *rest):
             if tap != first:
-                ours = self.backbone.advance(tap, ours)
-                theirs = ours if query is None else self.backbone.advance(tap, theirs)
-            here = average(ours, scene[EXTENT])
-            weights = self.qsse[tap](here, here if query is None else average(theirs, query[EXTENT]))
-            maps[tap] = ours = ours * weights
+                maps = self.backbone.advance(tap, maps)
+                query_maps = maps if query is None else self.backbone.advance(tap, query_maps)
+            context = masked_mean(maps, scene[VALID_RATIO])
+            other = context if query is None else masked_mean(query_maps, query[VALID_RATIO])
+            weights = self.qsse[tap](context, other)
+            of_scene[tap] = maps = maps * weights
             if query is not None:
-                asked[tap] = theirs = theirs * weights
-        return maps, asked
+                of_query[tap] = query_maps = query_maps * weights
+        return of_scene, of_query

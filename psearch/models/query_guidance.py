@@ -1,4 +1,5 @@
-"""QSSE: squeeze-and-excitation of a query's and a scene's feature maps by the global context of both."""
+"""The three parts through which QEEPS depends on the query: QSSE, QRPN, QSimNet (Munjal et al., CVPR
+2019)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from torch import Tensor, nn
 
 
 class QSSE(nn.Module):
-    """One weight per channel, from what the query's picture and the scene hold on average, for both.
+    """Squeeze-and-excitation of a query's and a scene's feature maps by the global context of both: one
+    weight per channel, from the averages of the query's picture and the scene, for both.
 
     From the two global averages, concatenated (2c), through a bottleneck of 2c / `reduction` channels (at
     least 8), to c weights in 0…1 that re-weight the maps of both. Only that it sits between the layers, sees
@@ -26,14 +28,14 @@ class QSSE(nn.Module):
             nn.init.constant_(self.excite.bias, bias)
 
     def forward(self, scene: Tensor, query: Tensor) -> Tensor:
-        """Global contexts (b, c) and (b, c), see `extent.average` -> channel weights (b, c, 1, 1)."""
+        """Global contexts (b, c) and (b, c), see `masked_mean` -> channel weights (b, c, 1, 1)."""
         contexts = torch.cat([scene, query], dim=1)
         weights = self.excite(self.squeeze(contexts).relu()).sigmoid()
         return rearrange(weights, "b c -> b c 1 1")
 
 
 class QRPN(nn.Module):
-    """Scores the anchors of the proposal network for "the person looked for is here".
+    """Scores the anchors of the proposal network for "the query's person is here".
 
     The query's region, averaged, gives one weight per channel of the scene's map (a bottleneck of
     c / `reduction`, at least 8); the re-weighted map goes through a 3x3 and a 1x1 convolution, as in a region
@@ -56,8 +58,8 @@ class QRPN(nn.Module):
         """The scene's map (b, c, h, w) and the query's region (b, c, r, s) -> (b, a) logits, in the order of
         the proposal network's anchors."""
         weights = self.excite(self.squeeze(region.mean(dim=(2, 3))).relu())
-        looked = self.conv(scene * rearrange(weights, "b c -> b c 1 1")).relu()
-        return rearrange(self.objectness(looked), "b a h w -> b (h w a)")
+        hidden = self.conv(scene * rearrange(weights, "b c -> b c 1 1")).relu()
+        return rearrange(self.objectness(hidden), "b a h w -> b (h w a)")
 
 
 class QSimNet(nn.Module):
@@ -77,16 +79,16 @@ class QSimNet(nn.Module):
         return rearrange(self.similarity(self.norm((queries - embeddings).square())), "n 1 -> n")
 
 
-def extent(images: Tensor) -> Tensor:
-    """Share of height and width (b, 2) that the picture takes in padded images (b, 3, h, w): padding lies at
-    the right and bottom and is exactly zero, which no normalised pixel is."""
-    there = (images != 0).any(dim=1)
-    return torch.stack([_last(there.any(dim=2)), _last(there.any(dim=1))], dim=1)
+def valid_ratio(images: Tensor) -> Tensor:
+    """Share of height and width (b, 2) that the picture takes in padded images (b, 3, h, w), DETR's word:
+    padding lies at the right and bottom and is exactly zero, which no normalised pixel is."""
+    valid = (images != 0).any(dim=1)
+    return torch.stack([_last(valid.any(dim=2)), _last(valid.any(dim=1))], dim=1)
 
 
-def average(maps: Tensor, share: Tensor) -> Tensor:
-    """Mean over the picture's part of maps (b, c, h, w), given its `extent` (b, 2) -> (b, c)."""
-    rows, columns = (_within(size, part) for size, part in zip(maps.shape[-2:], share.unbind(1), strict=True))
+def masked_mean(maps: Tensor, ratio: Tensor) -> Tensor:
+    """Mean over the picture's part of maps (b, c, h, w), given its `valid_ratio` (b, 2) -> (b, c)."""
+    rows, columns = (_within(size, part) for size, part in zip(maps.shape[-2:], ratio.unbind(1), strict=True))
     inside = (rows[:, :, None] & columns[:, None, :])[:, None]
     return (maps * inside).sum(dim=(2, 3)) / inside.sum(dim=(2, 3))
 

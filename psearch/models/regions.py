@@ -1,4 +1,4 @@
-"""What a network says about one region: person or not, where exactly, and who."""
+"""The region head: person or background, box deltas, identity embedding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A re-identification network: says who is in a box, and nothing about where people are."""
+"""A re-identification network: embeds the person in a box, and does not detect."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ReidNetwork(Network):
         return normalize(self.neck(self.embedding(self.pool(maps).flatten(1))).float(), dim=1)
 
     def forward(self, images: Tensor, pick: Pick, wanted: frozenset[str] = EVERYTHING) -> SearchOutput:
-        """Images (b, 3, h, w), normalised; `pick` must bring boxes of its own: this network proposes none."""
+        """Images (b, 3, h, w), normalised; `pick` must return given boxes: this network proposes none."""
         boxes = pick(lambda: [images.new_zeros(0, 4) for _ in images])
         crops = align(images, boxes, size=self.crop, stride=1, samples=2)
         return SearchOutput(boxes=boxes, embeddings=self.describe(crops))

@@ -52,7 +52,9 @@ class EvaluationSetup:
 
     def network(self, network: Network) -> Evaluation:
         """One pass of the network over the scenes, then everything there is to measure."""
-        pairs = None if network.guide is None else PairSearch(network.guide, self.loader)
+        pairs = (
+            None if network.query_conditioned is None else PairSearch(network.query_conditioned, self.loader)
+        )
         return self.evaluator(
             network, self.loader(), self.split, galleries=self.galleries, pairs=pairs, device=self.device
         )

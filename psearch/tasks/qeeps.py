@@ -62,10 +62,10 @@ class QEEPSTask(SearchTask):
             loading=loading,
         )
 
-    def guided(self, anchors: ProposalLoss) -> Mapping[str, Guided]:
+    def guided(self, proposal_loss: ProposalLoss) -> Mapping[str, Guided]:
         """The losses of the parts there are."""
         losses: dict[str, Guided] = {
-            "qrpn_object": QueryObjectness(anchors, others=self._others),
+            "qrpn_object": QueryObjectness(proposal_loss, others=self._others),
             "similarity": similarity,
         }
         return {LOSS_OF[part]: losses[LOSS_OF[part]] for part in LOSS_OF if part in self.network.parts}

@@ -27,9 +27,10 @@ PARTS = frozenset(
 class SearchTask(NetworkTask):
     """A student, its criterion and, beside them, an optional distillation: batch -> named raw losses.
 
-    facts: of the data. compression: the node of that group (backbone, proposals, anchor_loss, regions).
-    network, memory: partials of `conf/student`. anchors: {count, sizes, aspects}. weights: of the losses.
-    loading: augmentation, as `SceneLoader` takes it; cache: folder that keeps resized pictures, of any data.
+    facts: of the data. compression: the node of that group (backbone, proposals, proposal_loss,
+    region_sampler). network, memory: partials of `conf/student`. anchors: {count, sizes, aspects}. weights:
+    of the losses. loading: augmentation, as `SceneLoader` takes it; cache: folder that keeps resized
+    pictures, of any data.
     """
 
     criterion: SearchCriterion
@@ -48,7 +49,7 @@ class SearchTask(NetworkTask):
     ) -> None:
         super().__init__()
         self.loading = dict(loading)
-        missing = {"backbone", "proposals", "anchor_loss", "regions"} - set(compression)
+        missing = {"backbone", "proposals", "proposal_loss", "region_sampler"} - set(compression)
         if missing:
             raise ValueError(
                 f"this compression size has no {', '.join(sorted(missing))}: it is for crops, choose another"
@@ -59,17 +60,17 @@ class SearchTask(NetworkTask):
             aspects=anchors["aspects"] or [facts.aspect],
             proposals=compression["proposals"],
         )
-        rules: ProposalLoss = build(compression["anchor_loss"])
+        proposal_loss: ProposalLoss = build(compression["proposal_loss"])
         self.criterion = SearchCriterion(
             memory(facts.identities, size=self.network.embedding_size),
             weights=weights,
-            anchors=rules,
-            regions=build(compression["regions"]),
-            guided=self.guided(rules),
+            proposal_loss=proposal_loss,
+            region_sampler=build(compression["region_sampler"]),
+            guided=self.guided(proposal_loss),
         )
         self.distillation = None
 
-    def guided(self, anchors: ProposalLoss) -> Mapping[str, Guided]:
+    def guided(self, proposal_loss: ProposalLoss) -> Mapping[str, Guided]:
         """Further losses, of networks that look at a query: name -> loss."""
         return {}
 

@@ -142,7 +142,9 @@ def test_cuhk_detection_at_four_settings(benchmark: Any) -> None:
     def four() -> list[float]:
         settings = [(score, labelled) for score in (0.5, 0.05) for labelled in (False, True)]
         return [
-            evaluate_detection(cuhk().scenes, cuhk().detections, score=score, labelled_only=labelled).AP
+            evaluate_detection(
+                cuhk().scenes, cuhk().detections, score_threshold=score, labelled_only=labelled
+            ).AP
             for score, labelled in settings
         ]
 

@@ -16,7 +16,7 @@ from psearch.config.program import CONF
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 ROOTS = [path.stem for path in FILES if len(path.parts) == 1]
-CHOICES = [path for path in FILES if len(path.parts) > 1]
+CHOICES = [path for path in FILES if len(path.parts) > 1 and not path.stem.startswith("_")]
 TAUGHT = ["teacher=reid", "distill=identities"]
 
 
@@ -135,9 +135,9 @@ def test_a_published_study_runs_in_small_with_one_more_override(scale: str) -> N
 def test_a_list_of_terms_is_named_by_its_files(tmp_path: Path) -> None:
     (tmp_path / "distill").mkdir()
     (tmp_path / "distill" / "softer.yaml").write_text(
-        "# Another reading of a term\nidentities: {pull: 0.5}\n"
+        "# Another reading of a term\nidentities: {anchor_strength: 0.5}\n"
     )
     search = f"hydra.searchpath=[file://{tmp_path}]"
     cfg, hydra = composed(search, "teacher=reid", "distill=[identities,softer]")
     assert variant(cfg, hydra)["distill"] == "identities+softer"
-    assert cfg.distill.identities.pull == 0.5
+    assert cfg.distill.identities.anchor_strength == 0.5

@@ -27,6 +27,7 @@ CONFIG = {
     "distill/identities.yaml": "identities: {_target_: torch.nn.LSTMCell, input_size: 1}",
     "distill/features.yaml": "features: {_target_: torch.nn.LSTMCell, input_size: 1}",
     "distill/typo.yaml": "identities: {_target_: torch.nn.LSTMCell, input_sise: 1}",
+    "distill/_shared.yaml": "# what others are made from",
     "distill/absent.yaml": "identities: {_target_: psearch.nowhere.Term}",
 }
 
@@ -78,6 +79,7 @@ def test_what_is_right_passes(override: str) -> None:
         ("student=omi", r"no such choice; did you mean 'oim'\? \(oim\)"),
         ("distill=[identities,feature]", "did you mean 'features'"),
         ("distill=null", "write distill=none"),
+        ("distill=_shared", r"no such choice; did you mean .* \(absent, features, identities, none, typo\)"),
         ("seed=abc", "a number is expected, as in seed=1"),
         ("seed=true", "a number is expected"),
         ("seed=[1,2]", "a number is expected"),

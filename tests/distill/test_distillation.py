@@ -85,7 +85,7 @@ def test_each_term_reads_the_teacher_that_knows() -> None:
 def test_two_teachers_that_could_answer_are_told_apart_by_name() -> None:
     teachers = [named("detector", DETECTS), named("oim")]
     with pytest.raises(
-        ValueError, match=r"could read detector or oim: .*distill\.features\.teacher=detector"
+        ValueError, match=r"could read detector or oim: .*\+distill\.features\.teacher=detector"
     ):
         step(teachers, {"features": Features()})
     asked = watched(teachers[0].network), watched(teachers[1].network)

@@ -83,8 +83,8 @@ def test_switches_reach_the_memory():
         criterion = toys.criterion()
         term = Identities(source="prototypes", queue=False, **options)
         term.prepare(teacher(prototypes=prototypes), criterion.memory)
-        assert torch.equal(criterion.memory.table, torch.eye(16)[:5]) and len(criterion.memory.waiting) == 0
-        criterion.memory.remember(normalize(torch.ones(1, 16), dim=1), torch.tensor([2]))
+        assert torch.equal(criterion.memory.table, torch.eye(16)[:5]) and len(criterion.memory.queue) == 0
+        criterion.memory.update(normalize(torch.ones(1, 16), dim=1), torch.tensor([2]))
         assert torch.equal(criterion.memory.table, torch.eye(16)[:5]) != moves
 
 

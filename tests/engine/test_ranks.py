@@ -147,7 +147,7 @@ def test_mistakes(tmp_path: Path, benchmark_: Benchmark, options: dict[str, Any]
 def evaluated(benchmark: Benchmark, make: Callable[[], Network]) -> None:
     process_group.join(gpu=False, timeout_s=60)
     network = make()
-    rules = Evaluator(score=0.1, limit=20)
+    rules = Evaluator(score_threshold=0.1, max_detections=20)
     setup = EvaluationSetup(benchmark, benchmark.test, {}, rules, torch.device("cpu"))
     met: list[int] = []
     if isinstance(network, QEEPSNetwork):

@@ -69,7 +69,7 @@ def test_it_equals_trying_every_assignment(seed, k2, k1):
     scenes = [scene(f"s{i}", [0] * count) for i, count in enumerate(counts)]
     query = Query(0, PLACES[0], 0, np.array([1, 2, 3]))
     vector = random.normal(size=5).astype(np.float32)
-    pool = pool_detections(scenes, detections, score=0.5, width=5)
+    pool = pool_detections(scenes, detections, score_threshold=0.5, width=5)
     candidates = np.flatnonzero(pool.scene > 0)
     similarities = pool.embeddings @ vector
     revised = ContextMatching(k1=k1, k2=k2)(similarities, candidates, query, vector, pool)
@@ -88,7 +88,7 @@ def test_it_equals_trying_every_assignment(seed, k2, k1):
 def test_the_query_is_not_its_own_company():
     scenes = [scene("s0", [1]), scene("s1", [1])]
     detections = [found((1.0, 0.0)), found((0.5, 0.0))]
-    pool = pool_detections(scenes, detections, score=0.5, width=2)
+    pool = pool_detections(scenes, detections, score_threshold=0.5, width=2)
     query = Query(0, PLACES[0] + 1, 1, np.array([1]))
     vector = np.array([0.5, 0.0], np.float32)
     similarities = pool.embeddings @ vector

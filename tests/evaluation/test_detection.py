@@ -64,8 +64,8 @@ def test_labelled_only_asks_for_people_with_an_identity_and_excuses_the_rest():
 def test_the_threshold_keeps_equal_scores():
     scene = Scene("s", 100, 100, boxes(PERSON), np.array([1]), np.zeros(1, bool))
     found = Detections(boxes(PERSON), scores(0.5), np.zeros((1, 2), np.float32))
-    assert evaluate_detection([scene], [found], score=0.5).recall == 1
-    assert evaluate_detection([scene], [found], score=0.51).recall == 0
+    assert evaluate_detection([scene], [found], score_threshold=0.5).recall == 1
+    assert evaluate_detection([scene], [found], score_threshold=0.51).recall == 0
 
 
 def test_a_split_without_people_cannot_be_measured():

@@ -114,7 +114,7 @@ def test_a_query_is_described_like_a_detection_at_the_same_box():
         np.testing.assert_array_equal(
             described.queries[row], described.people[query.scene].embeddings[person]
         )
-        found = described.found[query.scene]
+        found = described.detections[query.scene]
         twin = np.abs(found.boxes - query.box).sum(axis=1).argmin()
         np.testing.assert_array_equal(described.queries[row], found.embeddings[twin])
 
@@ -140,7 +140,7 @@ def test_nan_names_the_scene():
             output.embeddings[0] = torch.nan
             return output
 
-    with pytest.raises(ValueError, match="scene s2: the network answers with NaN"):
+    with pytest.raises(ValueError, match="scene s2: the network's output holds NaN"):
         Evaluator()(Diverged(), loader(), SPLIT)
 
 
@@ -176,17 +176,29 @@ def test_postprocessing_decodes_clips_thresholds_suppresses_and_returns_to_origi
         ignore=[],
         scenes=[0],
     )
-    (found,) = detections(output(boxes, anchors, [0.9, 0.8, 0.05, 0.7]), batch, score=0.1, nms=0.4, limit=5)
+    (found,) = detections(
+        output(boxes, anchors, [0.9, 0.8, 0.05, 0.7]),
+        batch,
+        score_threshold=0.1,
+        nms_threshold=0.4,
+        max_detections=5,
+    )
     np.testing.assert_allclose(found.boxes, [[1, 0, 11, 20], [45, 0, 50, 20]], atol=1e-4)
     np.testing.assert_allclose(found.scores, [0.9, 0.7], atol=1e-6)
     np.testing.assert_array_equal(found.embeddings, np.eye(4)[[0, 3]])
-    (first,) = detections(output(boxes, anchors, [0.9, 0.8, 0.05, 0.7]), batch, score=0.1, nms=0.4, limit=1)
+    (first,) = detections(
+        output(boxes, anchors, [0.9, 0.8, 0.05, 0.7]),
+        batch,
+        score_threshold=0.1,
+        nms_threshold=0.4,
+        max_detections=1,
+    )
     assert len(first.boxes) == 1
 
 
 def test_the_other_protocol_and_further_galleries_stand_beside_the_result():
     own = [Query(q.scene, q.box, q.identity, np.append(q.gallery, q.scene)) for q in QUERIES]
-    evaluation = Evaluator(also=("legacy", "strict"))(
+    evaluation = Evaluator(also_protocols=("legacy", "strict"))(
         Painted(), loader(), Split("test", SCENES, picture, own), galleries={"one": cut(SCENES, own[:1], 3)}
     )
     assert set(evaluation.searches) == {"legacy", "one"}
@@ -195,8 +207,8 @@ def test_the_other_protocol_and_further_galleries_stand_beside_the_result():
 
 
 def test_thresholds_in_the_wrong_order_are_refused():
-    with pytest.raises(ValueError, match="low=0.6, score=0.5"):
-        Evaluator(score=0.5, low=0.6)
+    with pytest.raises(ValueError, match="low_score_threshold=0.6, score_threshold=0.5"):
+        Evaluator(score_threshold=0.5, low_score_threshold=0.6)
 
 
 def test_detections_from_elsewhere_are_measured_alike_but_their_suppression_is_unknown():
@@ -220,7 +232,7 @@ def test_queries_of_a_further_gallery_are_described_too():
 
 def test_a_record_says_how_many_scenes_were_searched():
     cameras = [Scene(**{**vars(scene), "camera": index % 2}) for index, scene in enumerate(SCENES)]
-    evaluation = Evaluator(also=["other_cameras"])(
+    evaluation = Evaluator(also_protocols=["other_cameras"])(
         Painted(), loader(), Split("test", cameras, picture, QUERIES)
     )
     assert evaluation.searches["other_cameras"]["gallery_size"] == 1

@@ -10,7 +10,7 @@ import torch
 from psearch.evaluation.evaluator import Evaluator
 from psearch.evaluation.pairwise_inference import PairSearch
 from psearch.evaluation.similarities import ContextMatching
-from psearch.types import Batch, Query, Scene, Sought, Split
+from psearch.types import Batch, Query, QueryBatch, Scene, Split
 from tests import toys
 
 HEIGHT, WIDTH = 64, 96
@@ -47,22 +47,31 @@ def reads(only: Sequence[int] | None = None) -> Iterator[Batch]:
 
 def found_by(network, **options):
     search = PairSearch(network, reads, **options)
-    return search(SCENES, QUERIES, {"own": QUERIES}, score=0.05, nms=0.4, limit=300, device="cpu")
+    return search(
+        SCENES,
+        QUERIES,
+        {"own": QUERIES},
+        score_threshold=0.05,
+        nms_threshold=0.4,
+        max_detections=300,
+        device="cpu",
+    )
 
 
 @pytest.mark.parametrize("parts", PARTS)
 def test_what_is_done_once_per_picture_changes_no_answer(parts):
-    """The search, which begins each picture once, says of a pair what one plain forward says of it."""
+    """The search, which encodes each picture once, gives a pair the output of one plain forward."""
     network = toys.qeeps(**parts).eval()
-    finds = found_by(network)
-    for query, own in zip(QUERIES, finds, strict=True):
-        assert set(own) == set(query.gallery.tolist())
-        for index, found in own.items():
+    for query, of_scene in zip(QUERIES, found_by(network), strict=True):
+        assert set(of_scene) == set(query.gallery.tolist())
+        for index, found in of_scene.items():
             box = torch.from_numpy(query.box)[None]
             one = torch.ones(1)
-            sought = Sought(IMAGES[[query.scene]], one[:, None], one, box, torch.tensor([query.identity]))
+            query_batch = QueryBatch(
+                IMAGES[[query.scene]], one[:, None], one, box, torch.tensor([query.identity])
+            )
             with torch.inference_mode():
-                output = network(IMAGES[[index]], query=sought)
+                output = network(IMAGES[[index]], query=query_batch)
             if output.similarity is not None:
                 similar = output.similarity.sigmoid()
             else:
@@ -75,7 +84,7 @@ def test_what_is_done_once_per_picture_changes_no_answer(parts):
                 np.testing.assert_allclose(similar[place], value, atol=1e-4)
 
 
-@pytest.mark.parametrize("options", [{"at_once": 1}, {"at_once": 2}, {"budget": 1}])
+@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 2}, {"memory_bytes": 1}])
 def test_batches_and_memory_change_no_answer(options):
     network = toys.qeeps().eval()
     for one, other in zip(found_by(network), found_by(network, **options), strict=True):
@@ -85,17 +94,17 @@ def test_batches_and_memory_change_no_answer(options):
             np.testing.assert_allclose(one[index].embeddings, other[index].embeddings, atol=1e-4)
 
 
-def test_a_scene_is_begun_once_for_all_queries_that_fit_in_memory():
-    network, begun = toys.qeeps(qsse=False).eval(), []
-    begin = network.begin
-    network.begin = lambda images: begun.append(len(images)) or begin(images)
+def test_a_scene_is_encoded_once_for_all_queries_that_fit_in_memory():
+    network, encoded = toys.qeeps(qsse=False).eval(), []
+    encode_scene = network.encode_scene
+    network.encode_scene = lambda images: encoded.append(len(images)) or encode_scene(images)
     found_by(network)
-    assert sum(begun) == 5
+    assert sum(encoded) == 5
 
 
 def test_the_record_says_that_the_similarity_depends_on_the_query():
     network = toys.qeeps()
-    evaluator = Evaluator(score=0.05)
+    evaluator = Evaluator(score_threshold=0.05)
     plain = evaluator(network, reads(), SPLIT)
     asked = evaluator(network, reads(), SPLIT, pairs=PairSearch(network, reads))
     assert plain.protocol["similarity"] == "embedding"
@@ -112,7 +121,7 @@ def test_a_further_gallery_is_searched_in_the_same_pass():
     network = toys.qeeps()
     wider = [replace(query, gallery=np.array([1, 2, 4])) for query in QUERIES]
     search = PairSearch(network, reads)
-    said = Evaluator(score=0.05)(network, reads(), SPLIT, galleries={"wide": wider}, pairs=search)
+    said = Evaluator(score_threshold=0.05)(network, reads(), SPLIT, galleries={"wide": wider}, pairs=search)
     assert said.searches["wide"]["gallery_size"] == 3
 
 

@@ -231,7 +231,7 @@ def test_every_number_equals_the_literal_protocol(world):
         with pytest.raises(ValueError, match="in its gallery"):
             search(scenes, detections, queries, vectors)
         return
-    result = search(scenes, detections, queries, vectors, keep=40)
+    result = search(scenes, detections, queries, vectors, keep_top=40)
     for index, (AP, ranked) in enumerate(expected):
         if AP is None:
             assert index in result.skipped

@@ -31,20 +31,23 @@ def test_every_loss_is_finite_and_reaches_the_network(people):
 
 
 def test_the_sampler_takes_ground_truth_and_keeps_its_share():
-    batch, sampler = toys.batch(), RegionSampler(8, positive=0.5, foreground=0.5, background=0.5)
+    batch, sampler = (
+        toys.batch(),
+        RegionSampler(8, positive_fraction=0.5, fg_iou_thresh=0.5, bg_iou_thresh=0.5),
+    )
     torch.manual_seed(0)
     far = torch.tensor([[80.0, 50, 90, 60]]).repeat(20, 1)
     for boxes, targets in zip(sampler.pick(batch)(lambda: [far, far]), batch.boxes, strict=True):
         assert len(boxes) == 8
-        overlap = match(boxes, targets, torch.zeros(len(targets), dtype=torch.bool)).overlap
+        overlap = match(boxes, targets, torch.zeros(len(targets), dtype=torch.bool)).iou
         assert (overlap == 1).sum() == min(len(targets), 4)
 
 
 def test_boxes_over_an_ignored_person_are_neither_person_nor_background():
     person = torch.tensor([[10.0, 10, 30, 60]])
     found = match(person + 1, person, torch.tensor([True]))
-    assert found.overlap.item() == 0 and found.blurred.item()
-    assert not match(person + 200, person, torch.tensor([True])).blurred.item()
+    assert found.iou.item() == 0 and found.on_ignored.item()
+    assert not match(person + 200, person, torch.tensor([True])).on_ignored.item()
 
 
 def test_region_losses_by_hand():
@@ -64,4 +67,9 @@ def test_region_losses_by_hand():
 def test_unknown_or_negative_weights_are_refused(weights):
     known = toys.criterion()
     with pytest.raises(ValueError, match="weight"):
-        SearchCriterion(known.memory, weights=weights, anchors=known.anchors, regions=known.regions)
+        SearchCriterion(
+            known.memory,
+            weights=weights,
+            proposal_loss=known.proposal_loss,
+            region_sampler=known.region_sampler,
+        )

@@ -28,19 +28,19 @@ def test_memory_equals_a_naive_loop_over_many_steps():
     for step in range(12):
         rows = embeddings(17, seed=step)
         ids = torch.randint(-1, 6, (17,), generator=torch.Generator().manual_seed(100 + step))
-        memory.remember(rows, ids)
+        memory.update(rows, ids)
         head = naive(table, queue, head, rows, ids)
         torch.testing.assert_close(memory.table, table)
-        torch.testing.assert_close(memory.waiting, queue)
-        assert int(memory.head) == head
+        torch.testing.assert_close(memory.queue, queue)
+        assert int(memory.queue_ptr) == head
 
 
 def test_loss_is_cross_entropy_over_table_and_queue_of_labelled_people_only():
     memory = IdentityMemory(4, size=8, queue=3, temperature=0.1)
-    memory.remember(embeddings(9), torch.tensor([0, 1, 2, 3, -1, -1, 0, 1, -1]))
+    memory.update(embeddings(9), torch.tensor([0, 1, 2, 3, -1, -1, 0, 1, -1]))
     rows, ids = embeddings(3, seed=5), torch.tensor([2, -1, 0])
     expected = cross_entropy(
-        rows[[0, 2]] @ torch.cat([memory.table, memory.waiting]).T / 0.1, torch.tensor([2, 0])
+        rows[[0, 2]] @ torch.cat([memory.table, memory.queue]).T / 0.1, torch.tensor([2, 0])
     )
     torch.testing.assert_close(memory(rows, ids), expected)
 
@@ -57,43 +57,43 @@ def test_reading_changes_nothing_and_writing_takes_no_gradient():
     before = {name: value.clone() for name, value in memory.state_dict().items()}
     memory(embeddings(2).requires_grad_(), torch.tensor([0, 1])).backward()
     assert all(torch.equal(before[name], value) for name, value in memory.state_dict().items())
-    memory.remember(embeddings(2).requires_grad_(), torch.tensor([0, 1]))
+    memory.update(embeddings(2).requires_grad_(), torch.tensor([0, 1]))
     assert not memory.table.requires_grad
 
 
 def test_a_frozen_table_never_moves_but_the_queue_does():
     memory, table = IdentityMemory(4, size=8, queue=3), embeddings(4, seed=9)
-    memory.adopt(table, frozen=True)
-    memory.remember(embeddings(4), torch.tensor([0, 1, -1, -1]))
-    assert torch.equal(memory.table, table) and int(memory.head) == 2
+    memory.load_table(table, frozen=True)
+    memory.update(embeddings(4), torch.tensor([0, 1, -1, -1]))
+    assert torch.equal(memory.table, table) and int(memory.queue_ptr) == 2
 
 
 def test_an_anchored_row_stays_nearer_to_the_teachers_than_a_free_one():
     table, rows, ids = embeddings(4, seed=9), embeddings(2), torch.tensor([0, 0])
     similarity = {}
-    for pull in (0.0, 0.5):
+    for strength in (0.0, 0.5):
         memory = IdentityMemory(4, size=8)
-        memory.adopt(table, frozen=False, pull=pull)
-        memory.remember(rows, ids)
-        similarity[pull] = float(memory.table[0] @ table[0])
+        memory.load_table(table, frozen=False, anchor_strength=strength)
+        memory.update(rows, ids)
+        similarity[strength] = float(memory.table[0] @ table[0])
     assert similarity[0.5] > similarity[0.0]
 
 
 def test_another_size_of_table_is_refused():
     with pytest.raises(ValueError, match="embedding"):
-        IdentityMemory(4, size=8).adopt(torch.zeros(4, 16), frozen=True)
+        IdentityMemory(4, size=8).load_table(torch.zeros(4, 16), frozen=True)
 
 
 def test_without_a_queue_there_are_only_identities():
     memory = IdentityMemory(4, size=8, queue=3)
-    memory.adopt(embeddings(4), frozen=True, queue=False)
-    memory.remember(embeddings(2), torch.tensor([-1, -1]))
+    memory.load_table(embeddings(4), frozen=True, queue=False)
+    memory.update(embeddings(2), torch.tensor([-1, -1]))
     assert memory.logits(embeddings(2)).shape == (2, 4)
 
 
 def test_state_dict_restores_the_queue_head():
     memory = IdentityMemory(4, size=8, queue=3)
-    memory.remember(embeddings(2), torch.tensor([-1, -1]))
+    memory.update(embeddings(2), torch.tensor([-1, -1]))
     other = IdentityMemory(4, size=8, queue=3)
     other.load_state_dict(memory.state_dict())
-    assert int(other.head) == 2 and torch.equal(other.waiting, memory.waiting)
+    assert int(other.queue_ptr) == 2 and torch.equal(other.queue, memory.queue)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from psearch.build import build
 from psearch.distill.distillation import Distillation
@@ -23,17 +24,26 @@ from psearch.types import EVERYTHING
 from tests import toys
 from tests.distill.test_terms import people
 
-CONF = Path(__file__).parents[2] / "conf" / "compression"
+CONF = Path(__file__).parents[2] / "conf"
 SIZES = sorted(
-    path.stem for path in CONF.glob("*.yaml") if path.stem != "crops" and "imagenet" not in path.stem
+    path.stem
+    for path in (CONF / "compression").glob("[!_]*.yaml")
+    if path.stem != "crops" and "imagenet" not in path.stem
 )
 FACTS = DatasetFacts(identities=5, anchor_sizes=(16.0, 24.0), aspect=2.0)
 
 
 def task(size: str) -> SearchTask:
-    compression = yaml.safe_load((CONF / f"{size}.yaml").read_text())
-    compression["regions"]["per_image"] = 4
-    compression["proposals"] |= {"before": 50, "after": 8, "train_before": 50, "train_after": 8}
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        compression = OmegaConf.to_container(compose("train", [f"compression={size}"]).compression)
+    assert isinstance(compression, dict)
+    compression["region_sampler"]["batch_size_per_image"] = 4
+    compression["proposals"] |= {
+        "pre_nms_top_n": 50,
+        "post_nms_top_n": 8,
+        "pre_nms_top_n_train": 50,
+        "post_nms_top_n_train": 8,
+    }
     torch.manual_seed(0)
     return SearchTask(
         facts=FACTS,

@@ -10,19 +10,21 @@ from psearch.losses.guided import QueryObjectness, similarity
 from psearch.losses.identity import IdentityMemory
 from psearch.losses.proposals import ProposalLoss
 from psearch.losses.regions import RegionSampler
-from psearch.models.query_guidance import average, extent
-from psearch.types import SearchOutput, Sought
+from psearch.models.query_guidance import masked_mean, valid_ratio
+from psearch.types import QueryBatch, SearchOutput
 from tests import toys
 
 NONE = {"qsse": False, "qrpn": False, "qsim": False}
 
 
-def criterion(network, *, per_image=32):
-    anchors = ProposalLoss(per_image=per_image)
+def criterion(network, *, batch_size_per_image=32):
+    anchors = ProposalLoss(batch_size_per_image=batch_size_per_image)
     losses = {"qrpn": ("qrpn_object", QueryObjectness(anchors)), "qsim": ("similarity", similarity)}
     guided = dict(losses[part] for part in network.parts if part in losses)
     memory = IdentityMemory(5, size=16, queue=8)
-    return SearchCriterion(memory, weights={}, anchors=anchors, regions=RegionSampler(8), guided=guided)
+    return SearchCriterion(
+        memory, weights={}, proposal_loss=anchors, region_sampler=RegionSampler(8), guided=guided
+    )
 
 
 def same_bits(one: SearchOutput, other: SearchOutput) -> bool:
@@ -37,17 +39,17 @@ def test_without_its_parts_it_is_oim_to_the_last_bit(training, with_query):
     oim, qeeps, batch = toys.network(), toys.qeeps(**NONE), toys.batch()
     assert list(oim.state_dict()) == list(qeeps.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(oim.parameters(), qeeps.parameters(), strict=True))
-    query = toys.sought(batch) if with_query else None
+    query = toys.query_batch(batch) if with_query else None
     answers = oim.train(training)(batch.images), qeeps.train(training)(batch.images, query=query)
     assert same_bits(*answers)
-    assert qeeps.guide is None and answers[1].query_embeddings is None
+    assert qeeps.query_conditioned is None and answers[1].query_embeddings is None
 
 
 @pytest.mark.parametrize("part", ["qsse", "qrpn", "qsim"])
 def test_each_part_can_be_had_alone_and_says_its_own(part):
     network, batch = toys.qeeps(**NONE | {part: True}).eval(), toys.batch()
-    output = network(batch.images, query=toys.sought(batch))
-    assert network.parts == (part,) and network.guide is network
+    output = network(batch.images, query=toys.query_batch(batch))
+    assert network.parts == (part,) and network.query_conditioned is network
     assert (output.query_objectness is not None) == (part == "qrpn")
     assert (output.similarity is not None) == (part == "qsim")
     assert output.query_embeddings.shape == (2, 16)
@@ -63,7 +65,7 @@ def test_oim_weights_are_the_same_whichever_parts_there_are():
 def test_one_trunk_and_one_head_serve_both_pictures(parts):
     """Who is looked for in the picture that shows them has one embedding, on whichever side."""
     network, batch = toys.qeeps(**parts).eval(), toys.batch()
-    query = toys.sought(batch)
+    query = toys.query_batch(batch)
     own = [box[None] for box in query.boxes]
     output = network(batch.images, lambda propose: own, query=query)
     torch.testing.assert_close(output.embeddings, output.query_embeddings)
@@ -73,15 +75,17 @@ def test_one_trunk_and_one_head_serve_both_pictures(parts):
 
 def test_another_query_gives_other_scores_boxes_and_embeddings():
     network, batch = toys.qeeps().eval(), toys.batch()
-    one = network(batch.images, lambda propose: batch.boxes, query=toys.sought(batch))
-    other = network(batch.images, lambda propose: batch.boxes, query=toys.sought(batch, toys.batch(seed=5)))
+    one = network(batch.images, lambda propose: batch.boxes, query=toys.query_batch(batch))
+    other = network(
+        batch.images, lambda propose: batch.boxes, query=toys.query_batch(batch, toys.batch(seed=5))
+    )
     for part in ("embeddings", "query_objectness", "similarity", "objectness"):
         assert not torch.equal(getattr(one, part), getattr(other, part)), part
 
 
 def test_pictures_of_query_and_scene_may_differ_in_size():
     network, batch = toys.qeeps().eval(), toys.batch()
-    query = toys.sought(batch)
+    query = toys.query_batch(batch)
     query = replace(query, images=query.images[..., :48, :64])
     assert network(batch.images, query=query).similarity.isfinite().all()
 
@@ -90,17 +94,17 @@ def test_padding_is_no_part_of_the_global_context():
     maps = torch.rand(2, 4, 6, 8) + 1
     images = torch.zeros(2, 3, 12, 16)
     images[0, :, :6, :12], images[1] = 1.0, 1.0
-    share = extent(images)
+    share = valid_ratio(images)
     assert share.tolist() == [[0.5, 0.75], [1.0, 1.0]]
-    torch.testing.assert_close(average(maps, share)[0], maps[0, :, :3, :6].mean(dim=(1, 2)))
-    torch.testing.assert_close(average(maps, share)[1], maps[1].mean(dim=(1, 2)))
-    torch.testing.assert_close(extent(torch.zeros(1, 3, 4, 4)), torch.ones(1, 2))
+    torch.testing.assert_close(masked_mean(maps, share)[0], maps[0, :, :3, :6].mean(dim=(1, 2)))
+    torch.testing.assert_close(masked_mean(maps, share)[1], maps[1].mean(dim=(1, 2)))
+    torch.testing.assert_close(valid_ratio(torch.zeros(1, 3, 4, 4)), torch.ones(1, 2))
 
 
 def test_gradients_reach_every_part_and_both_pictures():
     network = toys.qeeps()
     batch = toys.batch()
-    batch = replace(batch, query=toys.sought(batch, toys.batch(seed=3)))
+    batch = replace(batch, query=toys.query_batch(batch, toys.batch(seed=3)))
     batch.images.requires_grad_()
     batch.query.images.requires_grad_()
     said = criterion(network)
@@ -116,7 +120,7 @@ def test_gradients_reach_every_part_and_both_pictures():
 
 def test_the_memory_remembers_the_queries_too():
     network, batch = toys.qeeps(), toys.batch(identities=4)
-    shown = toys.sought(batch, toys.batch(seed=3))
+    shown = toys.query_batch(batch, toys.batch(seed=3))
     batch = replace(batch, query=replace(shown, ids=torch.tensor([4, 4])))
     said = criterion(network)
     said(network(batch.images, said.pick(batch), query=batch.query), batch)
@@ -146,13 +150,13 @@ def toy_scenes(seed):
     order = torch.tensor([1, 2, 3, 0])  # each is looked for in the scene after the one that shows it
     wanted = torch.randint(0, 2, (4,), generator=generator)
     places = torch.stack([boxes[at][one] for at, one in zip(order, wanted, strict=True)])
-    query = Sought(scene.images[order], scene.sizes, scene.scales, places, wanted)
+    query = QueryBatch(scene.images[order], scene.sizes, scene.scales, places, wanted)
     return replace(scene, query=query)
 
 
 def test_the_second_objectness_prefers_the_person_looked_for_after_training():
     network = toys.qeeps(qsse=False, qsim=False)
-    said = criterion(network, per_image=64)
+    said = criterion(network, batch_size_per_image=64)
     descent = torch.optim.AdamW(network.parameters(), lr=0.003)
     for step in range(160):
         torch.manual_seed(step)
