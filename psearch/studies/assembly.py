@@ -10,7 +10,7 @@ import torch
 
 from psearch.build import build
 from psearch.distill.distillation import Distillation
-from psearch.distill.teacher import People, Teacher
+from psearch.distill.teacher import IdentityFeatures, Teacher
 from psearch.distill.term import Term
 from psearch.runs import checkpoint
 from psearch.studies.recipe import new_task, recipes, restored_task
@@ -55,5 +55,7 @@ def _novice(name: str, node: Mapping[str, Any], benchmark: Benchmark) -> Teacher
         fingerprint="",
         provides=task.provides,
         prototypes=task.prototypes,
-        people=lambda: People(embeddings, torch.arange(count), benchmark.train_fingerprint, ""),
+        identity_features=lambda: IdentityFeatures(
+            embeddings, torch.arange(count), benchmark.train_fingerprint, ""
+        ),
     )
