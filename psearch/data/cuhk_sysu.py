@@ -42,7 +42,7 @@ def cuhk_sysu(
     gallery_size: one of GALLERY_SIZES, or -1 for the whole pool: the gallery of TestG50, then every other
     picture but the query's own (as psdb and NAE do). subset: None, or one of SUBSETS, whose galleries
     hold 100. Galleries are as published: four list a scene twice, two hold the query's own. The test split's
-    `gallery` answers every size and subset, so that one pass over the scenes measures them all.
+    `gallery` has every size and subset, so that one pass over the scenes measures them all.
     cache: folder for the parsed annotations, which take a while to parse; None parses each time.
     Test identities are the numbers of the searches in TestG50. Coordinates are whole pixels.
     ValueError naming the file for whatever is missing, unreadable or contradictory.

@@ -75,7 +75,9 @@ def concatenated_ranges(starts: Integers, counts: Integers) -> Integers:
     return np.repeat(starts - (ends - counts), counts) + np.arange(ends[-1] if len(ends) else 0)
 
 
-def pairs(left: RaggedBoxes, right: RaggedBoxes, rows: Integers | None = None) -> tuple[Integers, Integers]:
+def same_scene_pairs(
+    left: RaggedBoxes, right: RaggedBoxes, rows: Integers | None = None
+) -> tuple[Integers, Integers]:
     """Rows (of left, of right) of all pairs that share a scene, ordered by left, then right.
 
     rows: only these rows of left, in their order; the first result then counts along them.

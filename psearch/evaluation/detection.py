@@ -20,7 +20,7 @@ from psearch.evaluation.boxes import (
     concatenated_ranges,
     covered,
     iou,
-    pairs,
+    same_scene_pairs,
     stack,
 )
 from psearch.evaluation.ranking import average_precision
@@ -108,7 +108,7 @@ def _first_best(values: Floats, groups: Integers) -> Flags:
 
 def _mutual_best(boxes: RaggedBoxes, people: RaggedBoxes, iou_threshold: float) -> Flags:
     """Which boxes (n,) and a person have the highest IoU with each other, at least `iou_threshold`."""
-    box, person = pairs(boxes, people)
+    box, person = same_scene_pairs(boxes, people)
     values = iou(boxes.boxes[box], people.boxes[person])
     enough = values >= iou_threshold
     box, person, values = box[enough], person[enough], values[enough]
@@ -119,7 +119,7 @@ def _mutual_best(boxes: RaggedBoxes, people: RaggedBoxes, iou_threshold: float) 
 
 def _inside(boxes: RaggedBoxes, regions: RaggedBoxes, share: float) -> Flags:
     """Which boxes (n,) lie with at least `share` of their own area in one of the regions."""
-    box, region = pairs(boxes, regions)
+    box, region = same_scene_pairs(boxes, regions)
     inside = np.zeros(len(boxes.boxes), dtype=bool)
     inside[box[covered(boxes.boxes[box], regions.boxes[region]) >= share]] = True
     return inside

@@ -1,4 +1,4 @@
-"""A teacher's view of the training people: one embedding per labelled ground-truth box, kept as a file."""
+"""Teacher embeddings of all labelled training boxes, kept as a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from tqdm import tqdm
 
 from psearch.data.loading import SceneLoader
-from psearch.distill.teacher import People
+from psearch.distill.teacher import IdentityFeatures
 from psearch.files import write_arrays
 from psearch.types import Batch, Benchmark, Pick
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 @torch.inference_mode()
 def describe_people(
     network: nn.Module, benchmark: Benchmark, *, teacher: str, device: torch.device
-) -> People:
+) -> IdentityFeatures:
     """Embeddings of all labelled training boxes, mean of the picture and its mirror image, unit length."""
     loader = SceneLoader(benchmark.train, batch_size=8, sides=benchmark.sides)
     network.eval()
@@ -33,7 +33,7 @@ def describe_people(
         known = [own[(own >= 0) & ~ignore] for own, ignore in zip(batch.ids, batch.ignore, strict=True)]
         embeddings.append(normalize(both, dim=1).cpu())
         ids.append(torch.cat(known).cpu())
-    return People(torch.cat(embeddings), torch.cat(ids), benchmark.train_fingerprint, teacher)
+    return IdentityFeatures(torch.cat(embeddings), torch.cat(ids), benchmark.train_fingerprint, teacher)
 
 
 def _embed(network: nn.Module, batch: Batch) -> Tensor:
@@ -54,7 +54,7 @@ def _mirrored(batch: Batch) -> Batch:
 
 def people_of(
     network: nn.Module, benchmark: Benchmark, *, directory: Path, teacher: str, device: torch.device
-) -> People:
+) -> IdentityFeatures:
     """`describe_people`, kept in the teacher's directory for every student that asks.
 
     Raises ValueError if the file there is damaged, or was made from other data or by another network.
@@ -68,7 +68,7 @@ def people_of(
         return people
     try:
         with np.load(path, allow_pickle=False) as kept:
-            people = People(
+            people = IdentityFeatures(
                 torch.from_numpy(kept["embeddings"]), torch.from_numpy(kept["ids"]),
                 str(kept["benchmark"]), str(kept["teacher"]),
             )  # fmt: skip

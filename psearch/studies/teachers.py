@@ -17,7 +17,7 @@ import yaml
 from torch import nn
 
 from psearch import distributed
-from psearch.distill.teacher import People, Teacher
+from psearch.distill.teacher import IdentityFeatures, Teacher
 from psearch.identity import config_hash, deciding
 from psearch.runs import checkpoint, places
 from psearch.runs.config import RunConfig, TeacherConfig
@@ -52,7 +52,7 @@ class TeacherRun:
         task = restored_task(state, self.checkpoint).to(device)
         network, print_ = task.network, weights_print(task.network)
 
-        def people() -> People:
+        def people() -> IdentityFeatures:
             return distributed.on_first_rank(
                 lambda: people_of(network, benchmark, directory=self.directory, teacher=print_, device=device)
             )
@@ -64,7 +64,7 @@ class TeacherRun:
             fingerprint=print_,
             provides=task.provides,
             prototypes=task.prototypes if same_people else None,
-            people=people,
+            identity_features=people,
         )
 
 

@@ -103,6 +103,6 @@ def read_summary(directory: Path) -> dict[str, Any]:
 
 
 def _number(value: Any) -> Any:
-    """A plain value: numpy's and torch's scalars as Python's, what JSON cannot say as None."""
+    """A plain value: numpy's and torch's scalars as Python's, what JSON cannot hold as None."""
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -50,7 +50,11 @@ class Small(nn.Module):
         self.network = frozen(toys.network(seed=1))
         self.criterion = toys.criterion(identities)
         teacher = Teacher(
-            frozen(toys.network(seed=2)), name="toy", fingerprint="", provides=EVERYTHING, people=lambda: None
+            frozen(toys.network(seed=2)),
+            name="toy",
+            fingerprint="",
+            provides=EVERYTHING,
+            identity_features=lambda: None,
         )  # type: ignore[arg-type,return-value]
         terms = {"embeddings": Embeddings(), "features": Features(taps=["c4"])}
         torch.manual_seed(3)

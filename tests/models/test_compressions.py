@@ -78,7 +78,9 @@ def test_taps_are_true_and_one_step_trains(size: str) -> None:
 def test_a_size_teaches_and_learns_at_the_same_stride(size: str) -> None:
     other = task("r18_quarter")
     for student, network in ((task(size), other.network), (other, task(size).network)):
-        known = Teacher(network, name="t", fingerprint="", provides=PARTS & EVERYTHING, people=people)
+        known = Teacher(
+            network, name="t", fingerprint="", provides=PARTS & EVERYTHING, identity_features=people
+        )
         terms = {"features": Features(), "regions": Regions()}
         student.learn_from(Distillation([known], terms, student=student.network))
         losses = student(toys.batch())
