@@ -6,6 +6,8 @@ import argparse
 import sys
 
 from psearch.config.errors import MISTAKES, message
+from psearch.config.overrides import own_folders
+from psearch.config.trust import add_options, options_trust
 
 
 def program() -> None:
@@ -16,11 +18,13 @@ def program() -> None:
     parser.add_argument(
         "settings", nargs="*", metavar="hydra.launcher.KEY=VALUE", help="for these jobs, e.g. timeout_min"
     )
+    add_options(parser)
     chosen = parser.parse_args()
     from psearch.launch.slurm.submission import resubmit
 
     try:
-        print(resubmit(chosen.study, chosen.settings))
+        trust, folders = options_trust(chosen), own_folders(chosen.config_dir)
+        print(resubmit(chosen.study, chosen.settings, trust=trust, folders=folders))
     except MISTAKES as error:
         sys.exit(f"error: {message(error)}")
 
