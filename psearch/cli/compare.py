@@ -7,7 +7,9 @@ import logging
 import sys
 from pathlib import Path
 
+from psearch.build import trusting
 from psearch.config.errors import MISTAKES, message
+from psearch.config.trust import add_options, options_trust
 
 
 def program() -> None:
@@ -23,13 +25,15 @@ def program() -> None:
         "--to", type=Path, help="folder the report is written to (default: the first study's)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda: where teachers are evaluated")
+    add_options(parser)
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     from psearch.runs.places import studies
     from psearch.studies.compare import compare_studies  # loads torch, which --help does without
 
     try:
-        print(compare_studies(studies(chosen.studies), chosen.to, device=chosen.device))
+        with trusting(options_trust(chosen)):
+            print(compare_studies(studies(chosen.studies), chosen.to, device=chosen.device))
     except MISTAKES as error:
         sys.exit(f"error: {message(error)}")
 

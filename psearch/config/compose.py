@@ -27,6 +27,7 @@ NOT_DECIDING = {
     "experiment",
     "scale",
     "published",
+    "extensions",
 }
 """Overrides that are told elsewhere in a result, or change no result."""
 
@@ -35,7 +36,8 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     """The config as a plain dict, every interpolation resolved.
 
     A teacher that no term asks for is left out: such a run is the student alone, whichever teacher was
-    named, and has one name and one directory.
+    named, and has one name and one directory. So is `extensions`: no file that keeps the config says what is
+    trusted (`trust_of` does, of this command line).
 
     Raises ValueError naming the key that has no value yet.
     """
@@ -52,7 +54,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
         config["teacher"] = _teachers(config) if taught(config) else {}
     if "study" in config:
         config["study"] = str(config["study"])  # `study=2026` is a name
-    return {str(key): value for key, value in config.items()}
+    return {str(key): value for key, value in config.items() if key != "extensions"}
 
 
 def variant(cfg: DictConfig, hydra: Any = None) -> dict[str, Any]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
+from psearch.build import Trust, trusting
 from psearch.config.compose import resolved, variant
 from psearch.config.overrides import check
+from psearch.config.trust import trust_of
 
 Overrides = tuple[str, ...]
 
@@ -19,7 +23,7 @@ class Job:
 
     label: what tells it from the others. trains: the teachers it trains and nothing else, by their keys.
     name: of its directory, or of a training of teachers. done: its results are there. config, variant: what
-    `psearch.studies.train.run` takes.
+    `psearch.studies.train.run` takes. trust: with which its config is built.
     """
 
     overrides: Overrides
@@ -32,6 +36,7 @@ class Job:
     done: bool = field(default=False, compare=False)
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     variant: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    trust: Trust = field(default=Trust(), compare=False, repr=False)
 
     def training_its_teachers(self) -> Job:
         """The job that does nothing but train what this one waits for."""
@@ -58,6 +63,11 @@ class Plan:
     def trainings(self) -> tuple[Job, ...]:
         """The jobs that train teachers; one may train several."""
         return tuple(dict.fromkeys(self.teachers.values()))
+
+    @property
+    def trust(self) -> Trust:
+        """With which the studies are compared."""
+        return reduce(or_, (job.trust for job in self.jobs), Trust())
 
     @property
     def studies(self) -> tuple[Path, ...]:
@@ -116,12 +126,13 @@ def _compose(config_name: str, hydra: Sequence[str], point: Overrides) -> Job:
     from psearch.studies.teachers import needed, ready
 
     cfg, settings = check(config_name, [*hydra, *point])
-    config = RunConfig.parse(resolved(cfg))
-    make_terms(config.terms)
+    config, trust = RunConfig.parse(resolved(cfg)), trust_of(cfg, settings)
+    with trusting(trust):
+        make_terms(config.terms)
     keys, chosen = needed(config), variant(cfg, settings)
     outputs = config.outputs
     missing = tuple(key for key in keys if not ready(key, places.teachers_directory(outputs)))
-    job = Job(point, outputs / config.study, config=config.plain, variant=chosen)
+    job = Job(point, outputs / config.study, config=config.plain, variant=chosen, trust=trust)
     if config.only_teachers:
         done = bool(keys) and not missing
         return replace(job, trains=keys, name=_training(chosen, keys), done=done)
