@@ -17,7 +17,7 @@ from psearch import distributed
 from psearch.distill.teacher import People, Teacher
 from psearch.identity import config_hash, deciding
 from psearch.runs import checkpoint
-from psearch.runs.directory import claim
+from psearch.runs.directory import acquire
 from psearch.studies.fit import fit
 from psearch.studies.identity_features import people_of
 from psearch.studies.recipe import RECIPE, address, recipes, restored_task
@@ -143,7 +143,7 @@ def _obtain(
         return TeacherRun(name, Path(given))
     recipe = recipe_of(config, name)
     directory = home / f"{name}-{address(deciding(recipe), benchmark.train_fingerprint)}"
-    with claim(directory, recipe, wait_s=-1) as run:
+    with acquire(directory, recipe, wait_s=-1) as run:
         if not run.finished:
             log.info("training the teacher %s in %s", name, directory)
             fit(

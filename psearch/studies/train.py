@@ -16,7 +16,7 @@ from psearch.evaluation.detections_file import DETECTIONS, write_detections
 from psearch.evaluation.result import RANKING, Evaluation, write_ranking
 from psearch.identity import job_name
 from psearch.runs import places
-from psearch.runs.directory import Run, claim
+from psearch.runs.directory import Run, acquire
 from psearch.runs.labels import summary
 from psearch.studies.assembly import rehearse
 from psearch.studies.fit import fit
@@ -55,7 +55,7 @@ def run(config: dict[str, Any], variant: Mapping[str, Any]) -> float | None:
         return None
     name = job_name(variant, config)
     directory = places.run_directory(outputs, config["study"], name, config["directory"])
-    with claim(directory, config) as claimed:
+    with acquire(directory, config) as claimed:
         if claimed.finished:
             log.info("done already")
             results = claimed.results or {}

@@ -202,7 +202,7 @@ def test_a_refusal_is_told(cluster: Cluster, plan: Any) -> None:
 def test_outputs_elsewhere_and_a_resubmission_after_they_moved(
     cluster: Cluster, plan: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From another working directory: what lies there is named `outputs/…`, and the jobs go where it is now."""
+    """What lies there is named `outputs/…`; from another working directory, jobs go where it is now."""
     scratch, moved = cluster.folder / "scratch", cluster.folder / "it's moved"
     submit(*plan(*(f"{point} outputs={scratch}" for point in GRID)), ["hydra/launcher=slurm"])
     assert not (cluster.folder / "outputs").exists()
