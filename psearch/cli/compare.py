@@ -15,12 +15,7 @@ from psearch.config.trust import add_options, options_trust
 def program() -> None:
     """Table, plots, CSV, Markdown, LaTeX and the page report.html; failed and missing runs are listed."""
     parser = argparse.ArgumentParser(prog="psearch compare", description=program.__doc__)
-    parser.add_argument(
-        "studies",
-        nargs="+",
-        metavar="STUDY",
-        help="its name, or the path of its folder; outputs=FOLDER says where names are looked for",
-    )
+    parser.add_argument("studies", nargs="+", metavar="STUDY", help="name or path; also outputs=FOLDER")
     parser.add_argument(
         "--to", type=Path, help="folder the report is written to (default: the first study's)"
     )

@@ -18,12 +18,7 @@ def program() -> None:
     """Uploads the runs of the study, its comparison, and the teachers it used; not what is uploaded already,
     nor what still runs. Exit status 1 if something could not be uploaded: sync again, it goes on there."""
     parser = argparse.ArgumentParser(prog="psearch sync", description=program.__doc__)
-    parser.add_argument(
-        "studies",
-        nargs="+",
-        metavar="STUDY",
-        help="its name, or the path of its folder; outputs=FOLDER says where names are looked for",
-    )
+    parser.add_argument("studies", nargs="+", metavar="STUDY", help="name or path; also outputs=FOLDER")
     chosen = parser.parse_args()
     try:
         sync(studies(chosen.studies))

@@ -181,8 +181,10 @@ def _check_kind(override: Override, old: Any) -> None:
 def _check_words(cfg: dict[str, Any]) -> None:
     """A study is a folder directly in outputs/, and none of those that psearch keeps there itself."""
     study, stage = str(cfg.get("study", "default")), cfg.get("stage", "all")
-    if not re.fullmatch(r"\w[\w.-]*", study) or study in ("data", "teachers"):
-        raise ValueError(f"study={study}: take letters, digits, '.', '_', '-' (not the names data, teachers)")
+    if not re.fullmatch(r"\w[\w.-]*", study) or study in ("data", "teachers", "evaluate"):
+        raise ValueError(
+            f"study={study}: take letters, digits, '.', '_', '-' (not the names data, teachers, evaluate)"
+        )
     if stage not in ("all", "teacher"):
         raise ValueError(f"stage={stage}: choose all or teacher")
 

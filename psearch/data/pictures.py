@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from psearch.files import replace
+from psearch.files import kept, replace_bytes
 from psearch.types import Query, Scene, Split
 
 ENDS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}
@@ -169,9 +170,36 @@ class ResizedPictures:
         What comes back is always the decoded JPEG, so that the first epoch sees what later ones see.
         """
         file = self.folder / f"{size[0]}x{size[1]}" / f"{index}.jpg"
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            picture = Image.fromarray(make())
-            replace(file, lambda out: picture.save(out, "JPEG", quality=QUALITY, subsampling=0))
-        with Image.open(file) as kept:
-            return np.asarray(kept)
+        return kept(file, lambda: _Jpeg.of(make()), write=_Jpeg.write, read=_Jpeg.read).pixels
+
+
+@dataclass(frozen=True, eq=False)
+class _Jpeg:
+    """A picture as a file holds it, and as it looks when it is read from there."""
+
+    content: bytes
+    pixels: np.ndarray
+
+    @classmethod
+    def of(cls, pixels: np.ndarray) -> _Jpeg:
+        out = BytesIO()
+        Image.fromarray(pixels).save(out, "JPEG", quality=QUALITY, subsampling=0)
+        return cls(out.getvalue(), _decoded(out.getvalue()))
+
+    @classmethod
+    def read(cls, file: Path) -> _Jpeg:
+        content = file.read_bytes()
+        return cls(content, _decoded(content))
+
+    @staticmethod
+    def write(file: Path, jpeg: _Jpeg) -> None:
+        replace_bytes(file, jpeg.content)
+
+
+def _decoded(content: bytes) -> np.ndarray:
+    """ValueError for what does not decode; a changed byte may go unnoticed, the format has no checksum."""
+    try:
+        with Image.open(BytesIO(content)) as picture:
+            return np.asarray(picture)
+    except UNREADABLE as error:
+        raise ValueError(str(error)) from error

@@ -21,7 +21,7 @@ from psearch.distill.teacher import IdentityFeatures, Teacher
 from psearch.identity import config_hash, deciding
 from psearch.runs import checkpoint, places
 from psearch.runs.config import RunConfig, TeacherConfig
-from psearch.runs.directory import claim
+from psearch.runs.directory import acquire
 from psearch.studies.fit import Workplace, training
 from psearch.studies.identity_features import people_of
 from psearch.studies.recipe import restored_task
@@ -123,7 +123,7 @@ def _obtain(teacher: TeacherConfig, workplace: Workplace, *, home: Path) -> Teac
     assert recipe is not None
     address_ = address(deciding(recipe.plain), workplace.benchmark.train_fingerprint)
     directory = home / f"{teacher.name}-{address_}"
-    with claim(directory, dict(recipe.plain), wait_s=-1) as run:
+    with acquire(directory, dict(recipe.plain), wait_s=-1) as run:
         if not run.finished:
             log.info("training the teacher %s in %s", teacher.name, directory)
             variant = variant_of(teacher.name, recipe.seed)

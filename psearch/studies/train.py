@@ -18,7 +18,7 @@ from psearch.evaluation.result import RANKING, Evaluation, write_ranking
 from psearch.identity import job_name
 from psearch.runs import places
 from psearch.runs.config import RunConfig
-from psearch.runs.directory import claim
+from psearch.runs.directory import acquire
 from psearch.runs.labels import summary
 from psearch.studies.assembly import check_compatibility
 from psearch.studies.fit import Training, Workplace, read_data, training
@@ -46,7 +46,7 @@ def run(config: RunConfig, variant: Mapping[str, Any]) -> float | None:
         return None
     name = job_name(variant, config.plain)
     directory = places.run_directory(config.outputs, config.study, name, config.directory)
-    with claim(directory, dict(config.plain)) as claimed:
+    with acquire(directory, dict(config.plain)) as claimed:
         if claimed.finished:
             log.info("done already")
             results = claimed.results or {}

@@ -120,13 +120,21 @@ def test_the_cache_gives_the_same_crops_and_knows_its_data_and_parameters(tmp_pa
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_a_damaged_cache_and_a_split_without_labels_are_refused(tmp_path):
+def test_damaged_crops_are_cut_again(tmp_path, caplog):
     benchmark = Benchmark("toy", "abc", 4, SPLIT, None, SPLIT)
-    training_crops(benchmark, cache=tmp_path)
+    first = training_crops(benchmark, cache=tmp_path)
     (file,) = tmp_path.glob("*/crops.npz")
-    file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(ValueError, match="delete the file"):
-        training_crops(benchmark, cache=tmp_path)
+    whole = file.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for damaged in (whole[:100], b"", bytes(flipped)):
+        file.write_bytes(damaged)
+        again = training_crops(benchmark, cache=tmp_path)
+        assert (again.images == first.images).all() and file.read_bytes() == whole
+    assert caplog.text.count("cannot be used and is made again") == 3
+
+
+def test_a_split_without_labels_is_refused():
     nameless = [replace(scene(0), ids=np.full(3, -1))]
     with pytest.raises(ValueError, match="no labelled box"):
         cut(Split("train", nameless, read))

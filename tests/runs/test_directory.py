@@ -16,7 +16,7 @@ import yaml
 
 from psearch.engine.signals import Interrupted
 from psearch.identity import config_hash, deciding, job_name
-from psearch.runs.directory import claim
+from psearch.runs.directory import acquire
 from psearch.runs.provenance import code, machine, peak_memory_mb
 
 CONFIG = {
@@ -43,7 +43,7 @@ def changed(path: str, value: object) -> dict[str, Any]:
 
 
 def use(directory: Path, config: dict[str, Any] = CONFIG) -> None:
-    with claim(directory, config, wait_s=0):
+    with acquire(directory, config, wait_s=0):
         pass
 
 
@@ -94,7 +94,7 @@ def test_a_broken_config_is_no_licence_to_overwrite(tmp_path: Path, text: str) -
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     with (
-        claim(tmp_path, CONFIG),
+        acquire(tmp_path, CONFIG),
         pytest.raises(ValueError, match=r"in use by process \d+ on .*: wait for it, stop it"),
     ):
         use(tmp_path)
@@ -102,7 +102,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_failure_is_recorded_and_success_clears_it(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), claim(tmp_path, CONFIG):
+    with pytest.raises(RuntimeError), acquire(tmp_path, CONFIG):
         raise RuntimeError("the sky fell\non us")
     failure = json.loads((tmp_path / "FAILED").read_text())
     assert failure["error"] == "RuntimeError: the sky fell"
@@ -113,25 +113,25 @@ def test_a_failure_is_recorded_and_success_clears_it(tmp_path: Path) -> None:
 
 
 def test_an_interruption_is_no_failure_and_no_success(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), claim(tmp_path, CONFIG):
+    with pytest.raises(RuntimeError), acquire(tmp_path, CONFIG):
         raise RuntimeError
-    with pytest.raises(KeyboardInterrupt), claim(tmp_path, CONFIG):
+    with pytest.raises(KeyboardInterrupt), acquire(tmp_path, CONFIG):
         raise KeyboardInterrupt
     assert json.loads((tmp_path / "FAILED").read_text())["error"] == "RuntimeError:"
 
 
 def test_the_first_error_survives_a_directory_that_is_gone(tmp_path: Path) -> None:
     directory = tmp_path / "run"
-    with pytest.raises(RuntimeError, match="first"), claim(directory, CONFIG):
+    with pytest.raises(RuntimeError, match="first"), acquire(directory, CONFIG):
         directory.rename(tmp_path / "elsewhere")
         raise RuntimeError("first")
 
 
 def test_finished_means_results_with_status_ok(tmp_path: Path) -> None:
-    with claim(tmp_path, CONFIG) as run:
+    with acquire(tmp_path, CONFIG) as run:
         assert not run.finished and run.results is None
         run.finish({"status": "ok", "metrics": {"mAP": 0.1}})
-    with claim(tmp_path, CONFIG) as run:
+    with acquire(tmp_path, CONFIG) as run:
         assert run.finished and run.results == {"status": "ok", "metrics": {"mAP": 0.1}}
         with pytest.raises(ValueError, match="metrics.mAP is nan"):
             run.finish({"status": "ok", "metrics": {"mAP": float("nan")}})
@@ -142,7 +142,7 @@ def test_finished_means_results_with_status_ok(tmp_path: Path) -> None:
 
 def test_the_log_is_kept_and_only_while_the_run_is(tmp_path: Path) -> None:
     logger = logging.getLogger("psearch.somewhere")
-    with claim(tmp_path, CONFIG):
+    with acquire(tmp_path, CONFIG):
         logger.info("inside")
     logger.warning("outside")
     use(tmp_path)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 
+from psearch.files import is_held
 from psearch.launch.slurm import queue
 from psearch.launch.slurm.ledger import COMPARISON, Entry, Ledger
 from psearch.runs.directory import is_finished, read_results
@@ -82,7 +82,7 @@ def _local(directory: Path) -> State:
     log = directory / "log.txt"
     if is_finished(directory):
         return State(directory.name, "done", "100 %", _metric(directory), log=log)
-    running = _is_held(directory)
+    running = is_held(directory / "run.lock")
     failed = (directory / "FAILED").exists()
     state = "running" if running else "failed" if failed else "stopped"
     error = tuple(_error(directory)) if state == "failed" else ()
@@ -101,16 +101,6 @@ def _directory(study: Path, entry: Entry) -> Path | None:
 
 def _is_reference(directory: Path) -> bool:
     return bool((read_results(directory) or {}).get("role", "student") != "student")
-
-
-def _is_held(directory: Path) -> bool:
-    if not (directory / "run.lock").exists():
-        return False
-    try:
-        with FileLock(directory / "run.lock", timeout=0):
-            return False
-    except Timeout:
-        return True
 
 
 def _rows(directory: Path) -> Iterator[dict[str, Any]]:

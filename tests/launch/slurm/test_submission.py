@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 import subprocess
 from collections.abc import Callable
@@ -196,3 +197,28 @@ def test_a_refusal_is_told(cluster: Cluster, plan: Any) -> None:
     with pytest.raises(ValueError, match="SLURM refused the job: .*invalid partition gpu"):
         submit(*plan(GRID[0]))
     assert Ledger(Path("outputs/default")).entries() == []
+
+
+def test_outputs_elsewhere_and_a_resubmission_after_they_moved(
+    cluster: Cluster, plan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies there is named `outputs/…`; from another working directory, jobs go where it is now."""
+    scratch, moved = cluster.folder / "scratch", cluster.folder / "it's moved"
+    submit(*plan(*(f"{point} outputs={scratch}" for point in GRID)), ["hydra/launcher=slurm"])
+    assert not (cluster.folder / "outputs").exists()
+    assert f"PYTHONPATH={scratch}/default/code/frozen" in cluster.scripts[0]
+    for entry in Ledger(scratch / "default").entries():
+        assert {str(text).split("/")[0] for text in (entry.directory, entry.log, entry.code)} <= {
+            "outputs",
+            "None",
+        }
+    scratch.rename(moved)
+    (cluster.folder / "elsewhere").mkdir()
+    monkeypatch.chdir(cluster.folder / "elsewhere")
+    told = submission.resubmit(moved / "default")
+    assert f"psearch.status {shlex.quote(str(moved / 'default'))}" in told
+    again = Ledger(moved / "default").latest()["comparison"]
+    assert again.job == "107" and not list(Path().iterdir())
+    runs = [e for e in Ledger(moved / "default").entries() if e.directory and int(e.job[:3]) > 103]
+    assert runs and all(f"outputs='{moved}'".replace("'s", "\\'s") in entry.overrides for entry in runs)
+    assert Ledger(moved / "default").located(runs[0].directory or "").parent == moved / "default"
