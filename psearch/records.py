@@ -100,7 +100,7 @@ class RunRecord:
     role, variant: None of a training that nobody measured (a teacher in `outputs/teachers`). protocol: two
     results are comparable if it is equal. metrics: accuracies, 0…1. per_query: lists in protocol order, None
     where a query was skipped. intervals: (low, high), 95 % over queries. searches: the same search by
-    other protocols. code: {commit, dirty, closure: digest of the code that decides the result}. made_from: what
+    other protocols. code: {commit, dirty, closure: digest of the code that decides it}. made_from: what
     a reference was made from, and is made again for. starts: config key -> digest of the weights training began
     from. data: part -> digest of the content of that data. more: keys that this version does not know, kept.
     """

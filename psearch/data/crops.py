@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from psearch.files import kept, write_arrays
+from psearch.sources import code_digest
 from psearch.types import Benchmark, Split
 
 
@@ -95,7 +96,8 @@ def training_crops(
 ) -> Crops:
     """`cut` on a benchmark's training split, kept below the folder `cache` where one is given.
 
-    The cache's name holds the data fingerprint and the parameters, so that it can never be the wrong one.
+    The cache's name holds the data fingerprint, the parameters and the digest of this code, so that it can
+    never be the wrong one.
     """
 
     def make() -> Crops:
@@ -104,6 +106,7 @@ def training_crops(
     if cache is None:
         return make()
     name = f"crops-{benchmark.train_fingerprint}-{size[0]}x{size[1]}-margin{margin:g}"
+    name += f"-{code_digest([__name__], ('psearch.data',))}"
     return kept(Path(cache) / name / "crops.npz", make, write=_save, read=_load)
 
 

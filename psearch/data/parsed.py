@@ -27,7 +27,8 @@ class Parsed(NamedTuple):
 def parsed(cache: str | Path | None, name: str, parse: Callable[[], Parsed]) -> Parsed:
     """The result of `parse`, taken from the folder `cache`/`name` where it is there, else kept there.
 
-    name: holds the data fingerprint, so that a stored result is never stale. cache None keeps nothing.
+    name: holds the data fingerprint and the digest of the code that parses, so that a stored result is never
+    stale. cache None keeps nothing.
     """
     if cache is None:
         return parse()

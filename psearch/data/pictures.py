@@ -1,10 +1,8 @@
-"""Picture files: reading them, their sizes without decoding, and the fingerprint of a data set."""
+"""Picture files: reading them, their sizes without decoding, and resized copies of them."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
@@ -100,58 +98,10 @@ def refuse_missing(folder: Path, names: Sequence[str], present: Sequence[bool]) 
         )
 
 
-def fingerprint(annotations: Sequence[Path], folder: Path, names: Iterable[str], settings: object) -> str:
-    """Hex digest of annotation files, names and sizes of pictures, and settings of the reader.
-
-    Pictures are not read: a changed picture of the same size in bytes goes unnoticed.
-    ValueError that names missing files.
-    """
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for file, content in zip(annotations, in_threads(_digest, annotations, "annotations"), strict=True):
-        if content is None:
-            raise ValueError(f"There is no file {file}: set data.root to the folder that holds it.")
-        digest.update(content)
-    digest.update(_files(folder, sorted(set(names))))
-    return digest.hexdigest()[:16]
-
-
-def train_fingerprint(train: Sequence[Scene], folder: Path, sides: Sequence[int] | None) -> str:
-    """Hex digest of training scenes as a reader gives them, sizes of their files, and `sides`.
-
-    As in `fingerprint`, pictures are not read.
-    """
-    digest = hashlib.sha256(_files(folder, [scene.name for scene in train]))
-    for scene in train:
-        digest.update(json.dumps([scene.height, scene.width, scene.ids.tolist()]).encode())
-        digest.update(scene.boxes.tobytes() + scene.ignore.tobytes())
-    digest.update(json.dumps(list(sides or ())).encode())
-    return digest.hexdigest()[:16]
-
-
 def in_threads(function: Callable[[T], R], items: Sequence[T], what: str) -> list[R]:
     """`function` of each item, in order; file systems answer many questions at once faster."""
     with ThreadPoolExecutor(16) as pool:
         return list(tqdm(pool.map(function, items), what, len(items), disable=None, leave=False))
-
-
-def _files(folder: Path, names: Sequence[str]) -> bytes:
-    sizes = in_threads(lambda name: _bytes(folder / name), names, "pictures")
-    refuse_missing(folder, names, [size is not None for size in sizes])
-    return json.dumps([names, sizes]).encode()
-
-
-def _digest(file: Path) -> bytes | None:
-    try:
-        return hashlib.sha256(file.read_bytes()).digest()
-    except FileNotFoundError:
-        return None
-
-
-def _bytes(file: Path) -> int | None:
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return None
 
 
 QUALITY = 95

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psearch.identity import AXES, read_config, settings
+from psearch.identity import AXES, flattened, read_config, settings
 
 ROLES = ("student", "teacher", "two_step")
 MARKS = ("results.json", "FAILED", "config.yaml", "metrics.jsonl")
@@ -119,7 +119,8 @@ def _read_run(directory: Path) -> Run | Failure:
     except (ValueError, KeyError, TypeError, OSError) as error:
         return _failure(directory, f"results.json is not usable ({type(error).__name__}: {error})")
     config = read_config(directory / "config.yaml")
-    return Run(directory, results, config, settings(config, results["variant"].get("overrides", ())))
+    own = settings(config, results["variant"].get("overrides", ()))
+    return Run(directory, results, flattened(config), own)
 
 
 def _cost(directory: Path) -> Any:

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from psearch import distributed
+from psearch.identity import AXES
 from psearch.tracking.tracker import Silent, Tracker
-
-AXES = ("student", "compression", "teacher", "distill")
 
 
 def title(variant: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from psearch.identity import AXES
 from psearch.losses.criterion import LOSSES
 from psearch.report.figures import KNOWN
 from psearch.report.runs import COSTS
@@ -57,8 +58,8 @@ def test_the_frontier_is_accuracy_against_every_cost(spec: Any) -> None:
 def test_choices_gaps_losses_and_importance(spec: Any) -> None:
     [choices] = of("Parallel Coordinates Plot", spec)
     axes = [column["accessor"] for column in choices["columns"]]
-    words = ("teacher", "distill", "compression", "seed")
-    assert axes[:4] == [f"config:variant.value.{word}" for word in words] and axes[-1] == "summary:test/mAP"
+    words = (*AXES, "seed")
+    assert axes[:5] == [f"config:variant.value.{word}" for word in words] and axes[-1] == "summary:test/mAP"
     gap = next(bar for bar in of("Bar Chart", spec) if bar["metrics"] == ["gap_closed"])
     assert (gap["groupBy"], gap["groupArea"]) == ("variant.value.distill", "stddev")
     curves = of("Run History Line Plot", spec)
