@@ -57,11 +57,28 @@ def match_detections(
     total = len(people.boxes)
     if not total:
         raise ValueError("no person to find in any scene: detection cannot be measured on this split")
-    right = _mutual_best(boxes, people, overlap)
-    counted = right | ~_inside(boxes, ignored, overlap)
-    AP = average_precision(np.sort(scores[right]), np.sort(scores[counted]), total)
-    hits = int(right.sum())
+    matches = match(people, ignored, boxes, overlap=overlap)
+    AP = average_precision(np.sort(scores[matches.right]), np.sort(scores[matches.counted]), total)
+    hits = int(matches.right.sum())
     return DetectionResult(AP=AP, recall=hits / total, people=total, found=hits)
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """right: (n,) boxes that are right; counted: (n,) those that count at all. found: (p,) people who have a
+    right box."""
+
+    right: Flags
+    counted: Flags
+    found: Flags
+
+
+def match(people: Stacked, ignored: Stacked, boxes: Stacked, *, overlap: float = 0.5) -> Matches:
+    """Which detections are right, for numbers and for the pictures beside them; see `match_detections`."""
+    box, person = _mutual_best(boxes, people, overlap)
+    right, found = np.zeros(len(boxes.boxes), dtype=bool), np.zeros(len(people.boxes), dtype=bool)
+    right[box], found[person] = True, True
+    return Matches(right, right | ~_inside(boxes, ignored, overlap), found)
 
 
 def targets(scenes: Sequence[Scene], *, labelled_only: bool = False) -> tuple[Stacked, Stacked]:
@@ -91,15 +108,14 @@ def _first_best(values: Floats, groups: Integers) -> Flags:
     return best
 
 
-def _mutual_best(boxes: Stacked, people: Stacked, overlap: float) -> Flags:
-    """Which boxes (n,) and a person are each other's best overlap, at least `overlap`."""
+def _mutual_best(boxes: Stacked, people: Stacked, overlap: float) -> tuple[Integers, Integers]:
+    """(boxes, people), the pairs that are each other's best overlap, at least `overlap`."""
     box, person = pairs(boxes, people)
     values = iou(boxes.boxes[box], people.boxes[person])
     enough = values >= overlap
     box, person, values = box[enough], person[enough], values[enough]
-    right = np.zeros(len(boxes.boxes), dtype=bool)
-    right[box[_first_best(values, box) & _first_best(values, person)]] = True
-    return right
+    mutual = _first_best(values, box) & _first_best(values, person)
+    return box[mutual], person[mutual]
 
 
 def _inside(boxes: Stacked, regions: Stacked, overlap: float) -> Flags:

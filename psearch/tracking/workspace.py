@@ -8,8 +8,9 @@ from typing import Any
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
-AXES = ("teacher", "distill", "compression", "seed")
-COSTS = {"parameters": "parameters", "macs": "MACs", "latency_ms": "latency, ms", "file_bytes": "file, bytes"}
+from psearch.identity import AXES
+from psearch.records import COSTS
+
 KINDS = "JobType in ['student', 'evaluation', 'comparison']"
 BY_MODE: dict[str, Any] = {
     "groupby": wr.Config("variant.distill"),
@@ -72,7 +73,7 @@ def _bars(key: str) -> Any:
 
 def _choices(metric: str) -> list[Any]:
     column = wr.ParallelCoordinatesPlotColumn
-    choices = [column(wr.Config(f"variant.{axis}"), display_name=axis) for axis in AXES]
+    choices = [column(wr.Config(f"variant.{axis}"), display_name=axis) for axis in (*AXES, "seed")]
     outcome = [column(wr.SummaryMetric("cost/parameters"), log=True), column(wr.SummaryMetric(metric))]
     return [
         wr.ParallelCoordinatesPlot(title="choices and outcome", columns=[*choices, *outcome]),
