@@ -11,10 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, TypeAlias
-
-import yaml
 
 from psearch.sources import code_digest, signature_defaults
 
@@ -192,12 +189,3 @@ def code_of(config: Config, *roots: str) -> str:
 
 def _sha256(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The resolved config that a run left; empty if it is missing or not YAML."""
-    try:
-        loaded = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return loaded if isinstance(loaded, dict) else {}

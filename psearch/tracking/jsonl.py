@@ -96,8 +96,8 @@ def read_summary(directory: Path) -> dict[str, Any]:
     """What the summaries of a run's `metrics.jsonl` say in the end; empty if there is none."""
     path = directory / FILE
     found: dict[str, Any] = {}
-    for line in path.read_text().splitlines() if path.exists() else ():
-        with suppress(ValueError):  # a line that a kill cut short
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
+        with suppress(ValueError, RecursionError, AttributeError, TypeError):  # cut short, or damaged
             found |= json.loads(line).get("summary", {})
     return found
 

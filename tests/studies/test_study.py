@@ -107,7 +107,7 @@ def test_a_second_seed_reuses_the_teacher_untouched(inside):
 def test_the_comparison_holds_students_teacher_and_two_step(inside):
     text = compare_studies([Path("outputs/small")], device="cpu")
     assert {"none", "identities", "teacher", "two_step"} <= set(jobs(inside))
-    for words in ("oim tiny alone", "identities from reid", "teacher reid", "two-step", "report.html"):
+    for words in ("oim tiny baseline", "identities from reid", "teacher reid", "two-step", "report.html"):
         assert words in text
     page = (inside / "outputs" / "small" / "report.html").read_text()
     assert "data:image/jpeg" in page

@@ -11,12 +11,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from psearch.files import is_held
 from psearch.launch.slurm import queue
 from psearch.launch.slurm.ledger import COMPARISON, Entry, Ledger
-from psearch.runs.directory import is_finished, read_results
+from psearch.records import CONFIG, RunRecord, read_config
+from psearch.runs.directory import is_finished
 from psearch.runs.places import outputs_of, teachers_directory
 from psearch.studies.teachers import ready, teachers_of
 
@@ -100,16 +99,17 @@ def _directory(study: Path, entry: Entry) -> Path | None:
 
 
 def _is_reference(directory: Path) -> bool:
-    return bool((read_results(directory) or {}).get("role", "student") != "student")
+    record = RunRecord.read(directory)
+    return record is not None and record.role in ("teacher", "two_step")
 
 
 def _rows(directory: Path) -> Iterator[dict[str, Any]]:
     """Rows of metrics.jsonl, the last first."""
     path = directory / "metrics.jsonl"
-    for line in reversed(path.read_text().splitlines()) if path.exists() else ():
+    for line in reversed(path.read_text(errors="replace").splitlines()) if path.exists() else ():
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict) and row.get("step"):
             yield row
@@ -120,20 +120,25 @@ def _progress(directory: Path, *, running: bool) -> str:
     row = next((row for row in _rows(directory) if row.get("train/images_per_s")), None)
     if row is None:
         return ""
-    trainer = yaml.safe_load((directory / "config.yaml").read_text())["trainer"]
-    share = row["epoch"] / trainer["epochs"]
-    left = row["step"] * (1 / share - 1) * trainer["batch_size"] / row["train/images_per_s"]
-    return f"{share:.0%}".replace("%", " %") + (f", {timedelta(seconds=round(left))} left" if running else "")
+    try:
+        trainer = read_config(directory / CONFIG)["trainer"]
+        share = row["epoch"] / trainer["epochs"]
+        left = row["step"] * (1 / share - 1) * trainer["batch_size"] / row["train/images_per_s"]
+        remaining = timedelta(seconds=round(left))
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError):  # damaged, or of another version
+        return ""
+    return f"{share:.0%}".replace("%", " %") + (f", {remaining} left" if running else "")
 
 
 def _metric(directory: Path) -> str:
-    metrics = (read_results(directory) or {}).get("metrics", {})
+    record = RunRecord.read(directory)
+    metrics = {} if record is None else record.metrics
     for name in ("mAP", "gt_mAP"):
         if name in metrics:
             return f"{name} {metrics[name]:.3f}"
     for row in _rows(directory):
         for name in ("val/mAP", "train/total"):
-            if row.get(name) is not None:
+            if isinstance(row.get(name), int | float):
                 return f"{name} {row[name]:.4g}"
     return ""
 
