@@ -50,6 +50,9 @@ The one list of its kind: names of runs, addresses of teachers, resuming, compar
 PRESENCE = {"student.loading.cache": "through JPEGs pixels are others; wherever they are kept"}
 """Key -> why only that it is set decides."""
 
+LIBRARIES = frozenset({"torch", "torchvision", "timm"})
+"""Packages of which a config names parts, and whose versions are on record."""
+
 Config: TypeAlias = Mapping[str, Any]
 
 
@@ -181,10 +184,11 @@ def targets(node: Any) -> Iterator[str]:
 
 
 def code_of(config: Config, *roots: str) -> str:
-    """`code_digest` of what a config builds and of the modules that do the building (roots)."""
-    extensions = config.get("extensions") or ()
-    built = targets({key: node for key, node in config.items() if decides(key)})
-    return code_digest([*built, *roots], ("psearch", *map(str, extensions)))
+    """`code_digest` of what a config builds and of the modules that do the building (roots), also where that
+    lies in an extension; torch and its like are known by their versions."""
+    built = list(targets({key: node for key, node in config.items() if decides(key)}))
+    packages = {"psearch", *(target.partition(".")[0] for target in built)} - LIBRARIES
+    return code_digest([*built, *roots], tuple(sorted(packages)))
 
 
 def _sha256(content: Any) -> str:

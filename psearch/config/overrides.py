@@ -187,6 +187,8 @@ def _check_words(cfg: dict[str, Any]) -> None:
         )
     if stage not in ("all", "teacher"):
         raise ValueError(f"stage={stage}: choose all or teacher")
+    if cfg.get("rerun") not in (None, "stale"):
+        raise ValueError(f"rerun={cfg['rerun']}: choose null or stale")
 
 
 def _check_places(cfg: DictConfig) -> None:

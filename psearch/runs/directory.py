@@ -19,7 +19,8 @@ from filelock import FileLock, Timeout
 from psearch import distributed
 from psearch.files import REFUSED, replace_json, replace_text, unfinished
 from psearch.identity import differences
-from psearch.records import RunRecord, read_config
+from psearch.records import RESULTS, RunRecord, read_config
+from psearch.runs import checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -104,13 +105,32 @@ class Run:
         return distributed.on_first_rank(lambda: is_finished(self.directory))
 
     @property
-    def results(self) -> dict[str, Any] | None:
-        """What `finish` wrote, or None; an unreadable file counts as none."""
-        return distributed.on_first_rank(lambda: read_results(self.directory))
+    def record(self) -> RunRecord | None:
+        """What `finish` wrote, or None; an unusable file counts as none."""
+        return distributed.on_first_rank(lambda: RunRecord.read(self.directory))
 
-    def finish(self, results: dict[str, Any]) -> None:
-        """Write `results.json` as a whole or not at all. ValueError names what does not belong there."""
-        RunRecord.parse(results).write(self.directory)
+    def reopen(self) -> None:
+        """Unfinish a run whose last checkpoint is damaged: it goes on from the one before, or anew."""
+        (self.directory / RESULTS).unlink(missing_ok=True)
+        for path in (self.directory / name for name in (checkpoint.LAST, checkpoint.PREVIOUS)):
+            if path.exists() and checkpoint.damage(path):
+                path.unlink()
+
+    def set_aside(self) -> Path:
+        """Move all that the run has made to `.replaced/` beside it: it starts anew. Returns the place."""
+        home, number = self.directory.parent / ".replaced", 1
+        while (place := home / f"{self.directory.name}-{number}").exists():
+            number += 1
+        place.mkdir(parents=True)
+        for path in self.directory.iterdir():
+            if path.name != "run.lock":
+                path.rename(place / path.name)
+        _settle_config(self.directory / "config.yaml", self.config)
+        return place
+
+    def finish(self, record: RunRecord) -> None:
+        """Write `results.json` as a whole or not at all."""
+        record.write(self.directory)
 
     def __enter__(self) -> Run:
         self._log: logging.Handler = logging.NullHandler()
@@ -156,12 +176,6 @@ class Run:
             replace_json(self.directory / "FAILED", {"error": reason.splitlines()[0], "traceback": text})
         except OSError as trouble:  # a full disk must not hide what went wrong first
             log.error("cannot write %s: %s", self.directory / "FAILED", trouble)
-
-
-def read_results(directory: Path) -> dict[str, Any] | None:
-    """The `results.json` of a run directory, or None; an unusable file counts as none."""
-    record = RunRecord.read(directory)
-    return None if record is None else record.to_json()
 
 
 def is_finished(directory: Path) -> bool:

@@ -21,9 +21,10 @@ from psearch.evaluation.detections_file import DETECTIONS, read_detections
 from psearch.records import CONFIG, RESULTS, MeasuredCost, RunRecord, TeacherEntry, locate, read_config
 from psearch.runs import checkpoint, places, provenance
 from psearch.runs.config import RunConfig, TeacherConfig
+from psearch.runs.provenance import weights_digest
 from psearch.studies.measurement import EvaluationSetup, measure, network_cost, origin
 from psearch.studies.recipe import restored_task
-from psearch.studies.teachers import TeacherRun, variant_of, weights_print
+from psearch.studies.teachers import TeacherRun, variant_of
 from psearch.tasks.task import NetworkTask
 from psearch.types import Benchmark
 
@@ -181,7 +182,7 @@ class _Reference:
     def task(self) -> NetworkTask:
         """The teacher's network. ValueError if it is not the one that the student learned from."""
         task = self.teacher.task()
-        if self.known.fingerprint not in ("", weights_print(task.network)):
+        if self.known.fingerprint not in ("", weights_digest(task.network.state_dict())):
             raise ValueError(f"{self.teacher.checkpoint} holds other weights than its students learned from")
         return task.to(self.device)
 

@@ -17,7 +17,7 @@ from psearch.launch.slurm.ledger import COMPARISON, Entry, Ledger
 from psearch.records import CONFIG, RunRecord, read_config
 from psearch.runs.directory import is_finished
 from psearch.runs.places import outputs_of, teachers_directory
-from psearch.studies.teachers import ready, teachers_of
+from psearch.studies.teachers import ready
 
 LINES = 3
 """Of an error that are shown."""
@@ -94,7 +94,7 @@ def _directory(study: Path, entry: Entry) -> Path | None:
     if entry.name == COMPARISON:
         return study
     home = teachers_directory(outputs_of(study))
-    teachers = [place for key in entry.trains for place in teachers_of(key, home)]
+    teachers = [place for name in entry.trains if (place := home / name).is_dir()]
     return next((place for place in teachers if not is_finished(place)), next(iter(teachers), None))
 
 
