@@ -79,8 +79,8 @@ class QEEPSNetwork(OIMNetwork):
     ) -> SearchOutput:
         """As `OIMNetwork`; with a query per image also what depends on it."""
         if query is not None and self.parts:
-            encoded = self.encode_query(query.images, query.boxes)
-            return self.match(self.encode_scene(images), encoded, pick, wanted)
+            scene = self.encode_scene(images)
+            return self.match(scene, self.encode_query(query.images, query.boxes), pick, wanted)
         if self.qsse is None:
             return super().forward(images, pick, wanted)
         features, _ = self._trunk_with_qsse(self.encode_scene(images))
