@@ -33,11 +33,11 @@ def start(main: Callable[[], Any], config_name: str) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: idle threads do not spin
     os.umask(os.umask(0o022) | 0o022)  # others may read a run, and not write it
     if "--dry-run" in sys.argv:
-        sys.argv.remove("--dry-run")
-        first = next((i for i, word in enumerate(sys.argv) if "=" in word and word[0] != "-"), len(sys.argv))
-        sys.argv[first:first] = ["hydra.sweeper.preview=true"]  # argparse wants all overrides side by side
+        sys.argv[sys.argv.index("--dry-run")] = "hydra.sweeper.preview=true"
         sys.argv.append("--multirun")
-    args = get_args_parser().parse_args()
+    args = get_args_parser().parse_intermixed_args()
+    options = [word for word in sys.argv[1:] if word not in args.overrides]
+    sys.argv[1:] = [*options, *args.overrides]  # Hydra wants all overrides side by side
     if args.help:
         with one_line():
             print(help_text(config_name, own_folders(args.config_dir, args.overrides)))

@@ -141,7 +141,7 @@ MISTAKES: list[tuple[Callable[[], list[str]], str]] = [
 def test_mistakes_are_one_line_that_says_what_is_wrong(
     inside: Path, monkeypatch: pytest.MonkeyPatch, arguments: Callable[[], list[str]], words: str
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["evaluate", f"--config-path={CONF}", "device=cpu", *arguments()])
+    monkeypatch.setattr(sys, "argv", ["evaluate", "device=cpu", *arguments()])
     with pytest.raises(SystemExit, match=f"^error: .*{words}") as told:
         start(entry.main, "evaluate")
     assert "\n" not in str(told.value)
@@ -184,7 +184,7 @@ def test_damaged_data_is_named_before_or_while_it_is_trained_on(
     root = {"prw": nasty_prw, "coco": small_coco}[data](tmp_path / "data")
     damage(root)
     monkeypatch.chdir(tmp_path)
-    command = f"train --config-path={CONF} data={data} data.root={root} data.sides=[64,112]"
+    command = f"train data={data} data.root={root} data.sides=[64,112]"
     short = "trainer.epochs=1 trainer.workers=1 logger=jsonl device=cpu"
     monkeypatch.setattr(sys, "argv", [*command.split(), *short.split()])
     with pytest.raises(SystemExit, match=f"^error: .*{words}") as told:

@@ -55,7 +55,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("TAKEN", str(tmp_path / "taken"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(submission, "freeze", lambda home: home / "frozen")
+    monkeypatch.setattr(submission, "freeze", lambda home, packages=(): home / "frozen")
     return Cluster(tmp_path)
 
 
