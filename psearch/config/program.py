@@ -31,7 +31,7 @@ def start(main: Callable[[], Any], config_name: str) -> None:
     Ctrl-C, SIGTERM and SIGUSR2 end it in order: worker processes are stopped, a study is still compared.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: idle threads do not spin
-    os.umask(os.umask(0o022) | 0o022)  # others may read a run, and not write it
+    os.umask(os.umask(0o002) | 0o002)  # whatever it is: nobody outside the group writes a run
     if "--dry-run" in sys.argv:
         sys.argv[sys.argv.index("--dry-run")] = "hydra.sweeper.preview=true"
         sys.argv.append("--multirun")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.utils import setup_globals
 
+from psearch.cli.status import program
 from psearch.config.compose import resolved
 from psearch.config.overrides import check
 from psearch.config.program import CONF
@@ -23,20 +26,21 @@ from psearch.studies.evaluate import evaluate
 from psearch.studies.train import run
 from tests.study import composed, teachers
 
-ROOT = CONF.parent
 TAUGHT = ("study=s", "distill=identities", *teachers("reid"))
 
 
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A taught student, with outputs far from the working directory."""
+    """A taught student, with outputs far from the working directory; its group may write there."""
     place = tmp_path_factory.mktemp("anywhere")
-    threads = torch.get_num_threads()
+    threads, umask = torch.get_num_threads(), os.umask(0o002)
     (place / "work").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place / "work")
         run(*composed(*TAUGHT, f"outputs={place}/scratch"))
+        compare_studies([place / "scratch/s"], device="cpu")
     torch.set_num_threads(threads)
+    os.umask(umask)
     yield place / "scratch"
 
 
@@ -46,10 +50,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def command(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    line = [sys.executable, "-m", "psearch", *words]
-    return subprocess.run(line, cwd=cwd, env=env, capture_output=True, text=True)
+def status(*words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["psearch status", *words])
+    program()
 
 
 def test_all_that_is_written_lies_there(scratch: Path) -> None:
@@ -57,8 +60,15 @@ def test_all_that_is_written_lies_there(scratch: Path) -> None:
     assert {path.name for path in scratch.iterdir() if path.is_dir()} == {"data", "s", "teachers"}
 
 
+def test_every_mode_is_what_the_umask_says(scratch: Path) -> None:
+    """Of data, teachers, checkpoints, detections, pictures, the report: the group may write them all."""
+    found = {path: stat.S_IMODE(path.stat().st_mode) for path in scratch.rglob("*")}
+    assert len(found) > 30
+    assert not [path for path, mode in found.items() if mode != (0o775 if path.is_dir() else 0o664)]
+
+
 def test_the_record_names_no_machine(scratch: Path) -> None:
-    [results] = (scratch / "s").glob("*/results.json")
+    [results] = (scratch / "s").glob("oim-*/results.json")
     assert str(scratch.parent) not in results.read_text()
     [teacher] = json.loads(results.read_text())["teachers"]
     assert teacher["directory"].startswith("outputs/teachers/reid-")
@@ -66,6 +76,8 @@ def test_the_record_names_no_machine(scratch: Path) -> None:
 
 def test_a_study_is_compared_from_elsewhere_and_after_it_moved(scratch: Path, elsewhere: Path) -> None:
     for home in (scratch, scratch.with_name("moved")):
+        for reference in [*scratch.glob("s/reid-*"), *scratch.glob("s/two-step-*")]:
+            shutil.rmtree(reference)  # measured again, from the teacher that is to be found
         if home != scratch:
             scratch.rename(home)
         try:
@@ -86,20 +98,26 @@ def test_a_checkpoint_is_evaluated_from_elsewhere(scratch: Path, elsewhere: Path
     assert len(list((scratch / "evaluate").iterdir())) == 1 and not list(elsewhere.iterdir())
 
 
-def test_a_study_is_found_by_path_by_word_and_by_environment(scratch: Path, elsewhere: Path) -> None:
-    said = {
-        command(*words, cwd=elsewhere, **environment).stdout
-        for words, environment in (
-            (("status", str(scratch / "s")), {}),
-            (("status", "s", f"outputs={scratch}"), {}),
-            (("status", "s"), {places.VARIABLE: str(scratch)}),
-            (("status", "s", f"outputs={scratch}"), {places.VARIABLE: "/nowhere"}),
-        )
-    }
+@pytest.mark.usefixtures("elsewhere")
+def test_a_study_is_found_by_path_by_word_and_by_environment(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = set()
+    for words, variable in (
+        ((str(scratch / "s"),), ""),
+        (("s", f"outputs={scratch}"), ""),
+        (("s",), str(scratch)),
+        (("s", f"outputs={scratch}"), "/nowhere"),
+    ):
+        with monkeypatch.context() as patch:
+            if variable:
+                patch.setenv(places.VARIABLE, variable)
+            status(*words, monkeypatch=patch)
+        said.add(capsys.readouterr().out)
     [text] = said
     assert "oim-tiny-reid-identities" in text and text.rstrip().endswith("1 done")
-    missing = command("status", "s", cwd=elsewhere)
-    assert missing.returncode == 1 and "error: there is no study s in outputs" in missing.stderr
+    with pytest.raises(SystemExit, match="there is no study s in outputs"):
+        status("s", monkeypatch=monkeypatch)
 
 
 def test_hydra_takes_the_environment_and_the_command_line_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,17 +130,18 @@ def test_hydra_takes_the_environment_and_the_command_line_first(monkeypatch: pyt
             assert cfg.hydra.sweep.dir == f"{home}/default/.hydra"
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["directory=../../x"], "directory=../../x is not in outputs=outputs"),
-        (["outputs=''"], "outputs=: name a folder"),
-        (["study=evaluate"], "study=evaluate"),
-    ],
-)
-def test_what_leaves_outputs_is_refused_before_anything_is_made(
-    elsewhere: Path, words: list[str], says: str
-) -> None:
-    refused = command("train", *words, cwd=elsewhere)
-    assert refused.returncode == 1 and says in refused.stderr
+def test_a_run_that_would_leave_outputs_is_refused_before_anything_is_made(elsewhere: Path) -> None:
+    command = [sys.executable, "-m", "psearch", "train", "directory=../../x"]
+    env = {**os.environ, "PYTHONPATH": str(CONF.parent)}
+    refused = subprocess.run(command, cwd=elsewhere, env=env, capture_output=True, text=True)
+    assert refused.returncode == 1 and "directory=../../x is not in outputs=outputs" in refused.stderr
     assert not list(elsewhere.iterdir())
+
+
+@pytest.mark.parametrize("words", ["outputs=''", "study=evaluate", "outputs='~/x'", "directory=/x"])
+def test_what_outputs_and_studies_cannot_be(words: str) -> None:
+    with (
+        initialize_config_dir(str(CONF), version_base="1.3"),
+        pytest.raises(ValueError, match=r"outputs=|study="),
+    ):
+        check("train", [words])

@@ -14,6 +14,7 @@ import pytest
 from psearch.data.synthetic import cache
 from psearch.data.synthetic.benchmark import synthetic
 from psearch.types import UNLABELLED, Benchmark, Split
+from tests.colleague import done_by_a_colleague, readable_folder
 
 TINY: dict[str, Any] = {
     "height": 64,
@@ -140,6 +141,17 @@ def test_damaged_data_are_drawn_again(tmp_path: Path, name: str, caplog: pytest.
     (folder / name).write_bytes(content[: len(content) // 2])
     synthetic(tmp_path, **TINY)
     assert (folder / name).read_bytes() == content and "drawn again" in caplog.text
+
+
+def test_a_colleague_reads_what_is_drawn_and_cannot_be_written() -> None:
+    with readable_folder() as folder:
+        ours = synthetic(folder / "data", **TINY)
+
+        def work() -> None:
+            theirs = synthetic(folder / "data", **TINY)
+            assert (theirs.train.read(0) == ours.train.read(0)).all()
+
+        assert done_by_a_colleague(folder, work) == ""
 
 
 def test_what_a_killed_process_has_drawn_goes_and_other_names_stay(tmp_path: Path) -> None:

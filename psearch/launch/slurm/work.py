@@ -89,7 +89,7 @@ def _until_done(work: Callable[[], object]) -> None:
 
 
 def _begin() -> None:
-    os.umask(os.umask(0o022) | 0o022)
+    os.umask(os.umask(0o002) | 0o002)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%m-%d %H:%M:%S")
     restarts = os.environ.get("SLURM_RESTART_COUNT")
     if restarts:
