@@ -32,7 +32,8 @@ from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[1]
 RENAMED: dict[str, str] = {}  # a key of the config in this tree: the same key in BASE
-REWORDED = {" alone": " baseline"}  # a word of the table in BASE: the same in this tree
+REWORDED = {"the student alone": "the baseline", " alone": " baseline", "true boxes": "GT boxes"}
+"""Words of the study's table in BASE: the same in this tree."""
 
 SIZES = (
     "data=synthetic",
