@@ -100,7 +100,7 @@ def _directory(study: Path, entry: Entry) -> Path | None:
 
 
 def _is_reference(directory: Path) -> bool:
-    return (read_results(directory) or {}).get("role", "student") != "student"
+    return bool((read_results(directory) or {}).get("role", "student") != "student")
 
 
 def _rows(directory: Path) -> Iterator[dict[str, Any]]:
