@@ -22,6 +22,9 @@ from psearch.identity import AXES
 
 log = logging.getLogger(__name__)
 
+OUTPUTS = "outputs"
+"""What records call the folder of all outputs, wherever it lies."""
+
 RESULTS, COST, CONFIG = "results.json", "cost.json", "config.yaml"
 """What the files are called in a run directory."""
 
@@ -215,13 +218,19 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def locate(run: Path, recorded: str) -> Path | None:
-    """Where a teacher's directory lies that a run's record names: beside the run's study, if the outputs were
-    moved or copied as a whole, else where the record says. None if it is in neither place."""
+def located(recorded: Path | str, home: Path) -> Path:
+    """Where something lies that a record names, also after all outputs were moved or copied to `home`."""
     path = Path(recorded)
+    below = path.parts[1:] if path.parts[:1] == (OUTPUTS,) else path.parts[-2:]
+    moved = home.joinpath(*below)
+    return moved if moved.exists() or not path.exists() else path
+
+
+def locate(run: Path, recorded: str) -> Path | None:
+    """Where a teacher's directory lies that a run's record names; None if it is not here."""
     study = (run if len(run.parts) > 2 else run.resolve()).parent
-    beside = study.parent / path.parent.name / path.name
-    return next((place for place in (beside, path) if recorded and place.is_dir()), None)
+    place = located(recorded, study.parent) if recorded else None
+    return place if place is not None and place.is_dir() else None
 
 
 @cache

@@ -119,7 +119,8 @@ def test_a_colleague_uses_what_is_finished_and_is_told_what_is_not(folder: Path)
 
     def work() -> None:
         with acquire(folder / "done", config) as run:
-            assert run.finished and checkpoint.load(run.directory / "last.pt")["step"] == 7
+            assert run.finished and not run.writable
+            assert checkpoint.load(run.directory / "last.pt")["step"] == 7
         with pytest.raises(ValueError, match="another config"):
             acquire(folder / "done", {"seed": 2})
         for name in ("half", "new"):

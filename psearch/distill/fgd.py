@@ -57,7 +57,8 @@ class FGD(TapTerm):
         student_where, student_which = attention(student, self.temperature)
         apart = (where - student_where).abs().sum() + (which - student_which).abs().sum()
         globally = (self.student_context[name](student) - self.teacher_context[name](teacher)).square().sum()
-        return (focal + self.attention * apart + self.relation * globally) / len(student)
+        result: Tensor = (focal + self.attention * apart + self.relation * globally) / len(student)
+        return result
 
 
 def attention(maps: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

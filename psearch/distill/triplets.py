@@ -38,4 +38,5 @@ class Triplets(Term):
         others = apart.masked_fill(people.ids[:, None] == people.ids[None], math.inf)
         nearest = others.amin(dim=1) if len(others) else others.sum(dim=1)
         costs = (self.margin + apart.diagonal() - nearest).clamp(min=0)
-        return costs.sum() / max(len(apart), 1) * distributed.mean_weight(len(apart))
+        result: Tensor = costs.sum() / max(len(apart), 1) * distributed.mean_weight(len(apart))
+        return result

@@ -16,7 +16,8 @@ Flags = NDArray[np.bool_]
 def area(boxes: np.ndarray) -> Floats:
     """Areas (…) of boxes (…, 4), xyxy; 0 where a box ends before it begins."""
     size: Floats = np.clip(boxes[..., 2:].astype(np.float64) - boxes[..., :2], 0, None)
-    return size.prod(axis=-1)
+    result: Floats = size.prod(axis=-1)
+    return result
 
 
 def intersection(left: np.ndarray, right: np.ndarray) -> Floats:

@@ -226,4 +226,5 @@ def _on_crowd(boxes: np.ndarray, scene: Integers, ignored: RaggedBoxes) -> Flags
     """(t, n) which boxes lie on an ignored one at each of the t IoU thresholds."""
     regions, there = _padded(ignored)
     share = np.where(there[scene], covered(boxes[:, None], regions[scene]), -1).max(axis=1)
-    return share >= IOU_THRESHOLDS[:, None]
+    result: Flags = share >= IOU_THRESHOLDS[:, None]
+    return result

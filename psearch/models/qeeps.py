@@ -91,7 +91,8 @@ class QEEPSNetwork(OIMNetwork):
         the first stage, since everything behind it depends on both pictures."""
         taps = self.backbone.taps
         if self.qsse is None:
-            return self.backbone(images)
+            result: Encoded = self.backbone(images)
+            return result
         first = next(iter(taps))
         return {first: self.backbone.advance(first, images), VALID_RATIO: valid_ratio(images)}
 

@@ -100,6 +100,11 @@ class Run:
         self._lock = lock
 
     @property
+    def writable(self) -> bool:
+        """Whether this process may write here; else the run is finished, and somebody else's."""
+        return self._lock is not None
+
+    @property
     def finished(self) -> bool:
         """Whether the run has its results already: a sweep that is run again has nothing to do here."""
         return distributed.on_first_rank(lambda: is_finished(self.directory))
@@ -134,7 +139,7 @@ class Run:
 
     def __enter__(self) -> Run:
         self._log: logging.Handler = logging.NullHandler()
-        if distributed.is_first() and self._lock is not None:
+        if distributed.is_first() and self.writable:
             self._log = logging.FileHandler(self.directory / "log.txt", encoding="utf-8")
         self._failed_before = _stamp(self.directory / "FAILED")
         self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -148,7 +153,7 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._lock is None:
+            if not self.writable:
                 return
             if error is None and distributed.is_first():
                 (self.directory / "FAILED").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A run as its tracker knows it: under a readable name, with the words it was chosen with."""
+"""Run name, tags and summary for trackers, and the summary printed at the end."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from psearch.runs.config import RunConfig, TeacherConfig
 from psearch.runs.directory import acquire, is_finished
 from psearch.runs.provenance import code, weights_digest
 from psearch.studies.fit import Workplace, training
-from psearch.studies.identity_features import people_of
+from psearch.studies.identity_features import identity_features
 from psearch.studies.ingredients import teacher_directories, teacher_directory, training_code
 from psearch.studies.recipe import restored_task
 from psearch.tasks.task import NetworkTask
@@ -49,7 +49,9 @@ class TeacherRun:
 
         def people() -> IdentityFeatures:
             return distributed.on_first_rank(
-                lambda: people_of(network, benchmark, directory=self.directory, teacher=print_, device=device)
+                lambda: identity_features(
+                    network, benchmark, directory=self.directory, teacher=print_, device=device
+                )
             )
 
         same_people = state["facts"].get("data") == benchmark.train_fingerprint
