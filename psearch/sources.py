@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -47,7 +47,7 @@ def code_closure(roots: Iterable[str], packages: tuple[str, ...] = ("psearch",))
         if path is None or module in found or module == "psearch" or _within(module, CARRIERS):
             continue
         found[module] = path
-        waiting += [module.rpartition(".")[0], *_imports(_source(path).tree, module, path)]
+        waiting += [module.rpartition(".")[0], *_imports(_source(path), module, path)]
     return found
 
 
@@ -55,14 +55,11 @@ def _within(module: str, prefixes: Iterable[str]) -> bool:
     return any(module == prefix or module.startswith(f"{prefix}.") for prefix in prefixes)
 
 
-def _imports(tree: ast.Module, module: str, path: Path) -> Iterator[str]:
+def _imports(source: _Source, module: str, path: Path) -> Iterator[str]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = _base(node, package)
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+    for node in source.imports:
+        base = f"{_base(node, package)}." if isinstance(node, ast.ImportFrom) else ""
+        yield from (base + alias.name for alias in node.names)
 
 
 def _base(node: ast.ImportFrom, package: str) -> str:
@@ -144,9 +141,10 @@ def _literal(node: ast.expr) -> Any:
 
 @dataclass(frozen=True)
 class _Source:
-    """A parsed file, without docstrings."""
+    """A parsed file without its docstrings, and all imports in it, also those inside functions."""
 
     tree: ast.Module
+    imports: Sequence[ast.Import | ast.ImportFrom]
 
     @cached_property
     def meaning(self) -> str:
@@ -163,8 +161,10 @@ _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 @cache
 def _parsed(path: Path, size: int, mtime_ns: int) -> _Source:
-    tree = ast.parse(path.read_bytes(), str(path))
+    tree, imports = ast.parse(path.read_bytes(), str(path)), []
     for node in ast.walk(tree):
-        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(node)
+        elif isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body[:1] = []
-    return _Source(tree)
+    return _Source(tree, imports)

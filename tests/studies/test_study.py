@@ -199,11 +199,13 @@ def test_runs_of_one_architecture_share_one_measured_cost(inside):
     assert costs[0] == costs[1] and costs[0]["cost"]["latency_ms"] > 0
 
 
-def test_teacher_checkpoint_is_short_for_that_of_the_only_teacher():
-    config, _ = composed("teacher=reid", "distill=identities", "teacher.checkpoint=mine.pt")
-    assert config.teachers["reid"].checkpoint == Path("mine.pt") and set(config.teachers) == {"reid"}
+def test_teacher_checkpoint_is_short_for_that_of_the_only_teacher(tmp_path):
+    mine = tmp_path / "mine.pt"
+    torch.save({"network": {}}, mine)
+    config, _ = composed("teacher=reid", "distill=identities", f"teacher.checkpoint={mine}")
+    assert config.teachers["reid"].checkpoint == mine and set(config.teachers) == {"reid"}
     with pytest.raises(ValueError, match="teacher.detector.checkpoint or teacher.reid.checkpoint"):
-        composed("teacher=[detector,reid]", "distill=identities", "teacher.checkpoint=mine.pt")
+        composed("teacher=[detector,reid]", "distill=identities", f"teacher.checkpoint={mine}")
 
 
 @pytest.mark.parametrize(
