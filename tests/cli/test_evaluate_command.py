@@ -122,7 +122,7 @@ MISTAKES: list[tuple[Callable[[], list[str]], str]] = [
     (lambda: [], "either checkpoint=FILE.pt or detections=FILE.npz"),
     (lambda: ["checkpoint=nowhere.pt"], "there is no checkpoint nowhere.pt"),
     (foreign, "foreign.pt is no checkpoint of psearch"),
-    (diverged, "scene test_0000.*: the network answers with NaN"),
+    (diverged, "scene test_0000.*: the network's output holds NaN"),
     (lambda: ["detections=nowhere.npz", "data=synthetic"], "there are no detections nowhere.npz"),
     (lambda: ["detections=outputs/one/results.json"], "add data="),
     (lambda: ["checkpoint=outputs/one/last.pt", "protocol=lenient"], "no protocol 'lenient'"),
