@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import stat
 import subprocess
 from collections.abc import Callable
@@ -12,11 +13,15 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
+import psearch.studies.compare
+import psearch.studies.train
+from psearch.build import Trust, trusted
 from psearch.config.program import CONF
 from psearch.launch.plan import Plan, make_plan
 from psearch.launch.slurm import submission
 from psearch.launch.slurm.ledger import Ledger
 from psearch.launch.slurm.submission import plain_launcher, submit
+from psearch.launch.slurm.work import Comparing, Training
 
 SBATCH = """#!/bin/sh
 n=$(ls "$TAKEN" | wc -l)
@@ -196,3 +201,18 @@ def test_a_refusal_is_told(cluster: Cluster, plan: Any) -> None:
     with pytest.raises(ValueError, match="SLURM refused the job: .*invalid partition gpu"):
         submit(*plan(GRID[0]))
     assert Ledger(Path("outputs/default")).entries() == []
+
+
+def test_a_job_trusts_what_its_command_line_did(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing that its config says."""
+    seen = []
+    monkeypatch.setattr(psearch.studies.train, "run", lambda config, variant: seen.append(trusted()))
+    monkeypatch.setattr(psearch.studies.compare, "compare_studies", lambda studies: seen.append(trusted()))
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        [job] = make_plan("train", [], [["extensions=[mypackage]", "seed=2"]]).jobs
+    assert "extensions" not in job.config and "extensions" not in str(job.variant)
+    trust = Trust(frozenset({"mypackage"}))
+    assert job.trust == trust
+    for work in (Training(job.config, job.variant, job.trust), Comparing(Path("outputs/x"), job.trust)):
+        pickle.loads(pickle.dumps(work))()
+    assert seen == [trust, trust] and trusted() == Trust()
