@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+<<<<<<< HEAD
 from psearch.build import build
+=======
+from psearch.build import CONF, Facts, build
+>>>>>>> security
 from psearch.distill.distillation import Distillation
 from psearch.distill.features import Features
 from psearch.distill.regions import Regions
@@ -24,10 +28,16 @@ from psearch.types import EVERYTHING
 from tests import toys
 from tests.distill.test_terms import people
 
+<<<<<<< HEAD
 CONF = Path(__file__).parents[2] / "conf"
 SIZES = sorted(
     path.stem
     for path in (CONF / "compression").glob("[!_]*.yaml")
+=======
+SIZES = sorted(
+    path.stem
+    for path in CONF.glob("compression/*.yaml")
+>>>>>>> security
     if path.stem != "crops" and "imagenet" not in path.stem
 )
 FACTS = DatasetFacts(identities=5, anchor_sizes=(16.0, 24.0), aspect=2.0)
@@ -35,6 +45,7 @@ FACTS = DatasetFacts(identities=5, anchor_sizes=(16.0, 24.0), aspect=2.0)
 
 def task(size: str) -> SearchTask:
     with initialize_config_dir(str(CONF), version_base="1.3"):
+<<<<<<< HEAD
         compression = OmegaConf.to_container(compose("train", [f"compression={size}"]).compression)
     assert isinstance(compression, dict)
     compression["region_sampler"]["batch_size_per_image"] = 4
@@ -44,6 +55,11 @@ def task(size: str) -> SearchTask:
         "pre_nms_top_n_train": 50,
         "post_nms_top_n_train": 8,
     }
+=======
+        compression: Any = OmegaConf.to_container(compose("train", [f"compression={size}"]).compression)
+    compression["regions"]["per_image"] = 4
+    compression["proposals"] |= {"before": 50, "after": 8, "train_before": 50, "train_after": 8}
+>>>>>>> security
     torch.manual_seed(0)
     return SearchTask(
         facts=FACTS,
@@ -77,6 +93,8 @@ def test_taps_are_true_and_one_step_trains(size: str) -> None:
 @pytest.mark.parametrize("size", [size for size in SIZES if size not in ("tiny", "small", "r50", "r34")])
 def test_a_size_teaches_and_learns_at_the_same_stride(size: str) -> None:
     other = task("r18_quarter")
+    if task(size).network.taps["c4"].stride != other.network.taps["c4"].stride:
+        pytest.skip("of another stride")
     for student, network in ((task(size), other.network), (other, task(size).network)):
         known = Teacher(
             network, name="t", fingerprint="", provides=PARTS & EVERYTHING, identity_features=people
