@@ -9,11 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-<<<<<<< HEAD
-from psearch.build import build
-=======
-from psearch.build import Facts, Trust, build, trusting
->>>>>>> security
+from psearch.build import Trust, build, trusting
 from psearch.studies.recipe import restored_task
 from psearch.tasks.task import DatasetFacts
 
@@ -81,8 +77,12 @@ def test_optimisers_and_schedules_are() -> None:
 
 
 MODULES = {
-    "mine/__init__.py": "from os import getcwd\nfrom .term import Term, _private\nfrom psearch.build import build",
-    "mine/term.py": "import os\nclass Term:\n    class Inner: ...\n    def make(): ...\ndef _private(): ...\nx = 3",
+    "mine/__init__.py": (
+        "from os import getcwd\nfrom .term import Term, _private\nfrom psearch.build import build"
+    ),
+    "mine/term.py": (
+        "import os\nclass Term:\n    class Inner: ...\n    def make(): ...\ndef _private(): ...\nx = 3"
+    ),
     "miner.py": "class Term: ...",
 }
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-<<<<<<< HEAD
-from psearch.build import build
-=======
-from psearch.build import CONF, Facts, build
->>>>>>> security
+from psearch.build import CONF, build
 from psearch.distill.distillation import Distillation
 from psearch.distill.features import Features
 from psearch.distill.regions import Regions
@@ -28,16 +23,9 @@ from psearch.types import EVERYTHING
 from tests import toys
 from tests.distill.test_terms import people
 
-<<<<<<< HEAD
-CONF = Path(__file__).parents[2] / "conf"
 SIZES = sorted(
     path.stem
-    for path in (CONF / "compression").glob("[!_]*.yaml")
-=======
-SIZES = sorted(
-    path.stem
-    for path in CONF.glob("compression/*.yaml")
->>>>>>> security
+    for path in CONF.glob("compression/[!_]*.yaml")
     if path.stem != "crops" and "imagenet" not in path.stem
 )
 FACTS = DatasetFacts(identities=5, anchor_sizes=(16.0, 24.0), aspect=2.0)
@@ -45,7 +33,6 @@ FACTS = DatasetFacts(identities=5, anchor_sizes=(16.0, 24.0), aspect=2.0)
 
 def task(size: str) -> SearchTask:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-<<<<<<< HEAD
         compression = OmegaConf.to_container(compose("train", [f"compression={size}"]).compression)
     assert isinstance(compression, dict)
     compression["region_sampler"]["batch_size_per_image"] = 4
@@ -55,11 +42,6 @@ def task(size: str) -> SearchTask:
         "pre_nms_top_n_train": 50,
         "post_nms_top_n_train": 8,
     }
-=======
-        compression: Any = OmegaConf.to_container(compose("train", [f"compression={size}"]).compression)
-    compression["regions"]["per_image"] = 4
-    compression["proposals"] |= {"before": 50, "after": 8, "train_before": 50, "train_after": 8}
->>>>>>> security
     torch.manual_seed(0)
     return SearchTask(
         facts=FACTS,

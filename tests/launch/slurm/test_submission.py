@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-<<<<<<< HEAD
-import shlex
-=======
 import pickle
->>>>>>> security
+import shlex
 import stat
 import subprocess
 from collections.abc import Callable
@@ -207,7 +204,6 @@ def test_a_refusal_is_told(cluster: Cluster, plan: Any) -> None:
     assert Ledger(Path("outputs/default")).entries() == []
 
 
-<<<<<<< HEAD
 def test_outputs_elsewhere_and_a_resubmission_after_they_moved(
     cluster: Cluster, plan: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,7 +227,8 @@ def test_outputs_elsewhere_and_a_resubmission_after_they_moved(
     runs = [e for e in Ledger(moved / "default").entries() if e.directory and int(e.job[:3]) > 103]
     assert runs and all(f"outputs='{moved}'".replace("'s", "\\'s") in entry.overrides for entry in runs)
     assert Ledger(moved / "default").located(runs[0].directory or "").parent == moved / "default"
-=======
+
+
 def test_a_job_trusts_what_its_command_line_did(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """And nothing that its config says."""
     seen = []
@@ -245,4 +242,3 @@ def test_a_job_trusts_what_its_command_line_did(cluster: Cluster, monkeypatch: p
     for work in (Training(job.config, job.variant, job.trust), Comparing(Path("outputs/x"), job.trust)):
         pickle.loads(pickle.dumps(work))()
     assert seen == [trust, trust] and trusted() == Trust()
->>>>>>> security
