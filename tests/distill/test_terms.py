@@ -25,6 +25,7 @@ from psearch.distill.regions import Regions
 from psearch.distill.relations import Relations
 from psearch.distill.teacher import People, Teacher
 from psearch.distill.triplets import Triplets
+from psearch.types import SearchOutput
 from tests import toys
 
 PARTS = frozenset(
@@ -296,13 +297,14 @@ def test_fgd_is_its_sums() -> None:
     torch.testing.assert_close(where.mean(dim=(1, 2)), torch.ones(2))
 
 
-def test_the_hard_loss_makes_room_for_the_soft_one() -> None:
+@pytest.mark.parametrize(("term", "hard"), [(Regions, "roi_class"), (Objectness, "rpn_object")])
+def test_the_hard_loss_makes_room_for_the_soft_one(term: type[Regions | Objectness], hard: str) -> None:
     """At weight 1 the student keeps the share μ of its own loss; at weight 0 (watched) all of it."""
     for weight, share in ((0.0, 1.0), (0.5, 0.85), (1.0, 0.7), (3.0, 0.7)):
-        term = Regions(mu=0.7, weight=weight)
-        distillation = Distillation([teacher()], {"regions": term}, student=toys.network())
-        weights = distillation.weigh({"roi_class": 2.0, "roi_box": 1.0})
-        assert weights == pytest.approx({"roi_class": 2 * share, "roi_box": 1.0, "distill/regions": weight})
+        terms = {"soft": term(mu=0.7, weight=weight)}
+        distillation = Distillation([teacher(toys.network(seed=9))], terms, student=toys.network())
+        weights = distillation.weigh({hard: 2.0, "roi_box": 1.0})
+        assert weights == pytest.approx({hard: 2 * share, "roi_box": 1.0, "distill/soft": weight})
 
 
 def test_bounded_regression_forgives_who_beats_the_teacher() -> None:
@@ -311,3 +313,27 @@ def test_bounded_regression_forgives_who_beats_the_teacher() -> None:
     theirs = torch.tensor([[0.5, 0, 0, 0], [0.1, 0, 0, 0], [0.31, 0, 0, 0]])
     found = bounded_regression(ours, theirs, truth, margin=0.01)
     torch.testing.assert_close(found, torch.tensor([0.0, 0.25, 0.09]))
+
+
+def test_distances_at_several_taps_add_up() -> None:
+    """Each map of zeros is off by 1 at one tap and by 2 at the other: 1 + 4."""
+    term = Features(taps=["c3", "c4"])
+    term.adapters.update({"c3": nn.Identity(), "c4": nn.Identity()})
+    maps = torch.zeros(2, 3, 4, 5)
+    ours = SearchOutput(features={"c3": maps + 1, "c4": maps + 2})
+    theirs = SearchOutput(features={"c3": maps, "c4": maps})
+    assert term(ours, theirs, toys.batch()).item() == pytest.approx(5)
+
+
+def test_an_anchor_of_an_ignored_person_is_no_person_to_regress_to() -> None:
+    """The soft part alone remains, and there student and teacher are both unsure: ln 2."""
+    batch = replace(one(toys.batch(), 0), images=torch.zeros(1, 3, 64, 96))
+    said = SearchOutput(
+        anchors=batch.boxes[0],
+        objectness=torch.zeros(1, 2),
+        anchor_deltas=torch.full((1, 2, 4), 3.0),
+    )
+    term = Objectness(mu=0.0, nu=1.0)
+    assert term(said, said, batch).item() == pytest.approx(math.log(2) + 4 * 3**2)
+    nobody = replace(batch, ignore=[torch.ones(2, dtype=torch.bool)])
+    assert term(said, said, nobody).item() == pytest.approx(math.log(2))
