@@ -81,9 +81,9 @@ def test_no_delta_makes_a_box_larger_than_an_anchor_of_16_pixels_to_1000() -> No
 
 
 def test_a_box_is_cut_to_the_picture() -> None:
-    """64 high and 96 wide."""
-    cut = clip(torch.tensor([[-3.0, -4.0, 100.0, 70.0]]), 64, 96)
-    assert cut.tolist() == [[0, 0, 96, 64]]
+    """64 high and 96 wide; the second box lies beyond its height, but not beyond its width."""
+    cut = clip(torch.tensor([[-3.0, -4.0, 100.0, 70.0], [70.0, 70.0, 90.0, 90.0]]), 64, 96)
+    assert cut.tolist() == [[0, 0, 96, 64], [70, 64, 90, 64]]
 
 
 def targets_of(boxes: list[list[float]], people: list[list[float]], ids: list[int]) -> RegionTargets:
