@@ -199,9 +199,28 @@ def test_a_step_is_the_mean_of_the_batches_it_has(
     torch.testing.assert_close(task.network.weight.detach(), torch.full((3, 6), 0.5 - steps))
 
 
-def test_the_gradient_is_clipped_and_its_norm_before_that_is_logged(tmp_path: Path) -> None:
+def test_the_schedule_counts_steps_and_the_rate_follows_it(tmp_path: Path) -> None:
+    """Five batches by twos make three steps, and the rate is halved after each."""
+    told: list[dict[str, int]] = []
+
+    def halving(optimizer: torch.optim.Optimizer, **counts: int) -> torch.optim.lr_scheduler.LRScheduler:
+        told.append(counts)
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5**step)
+
+    task = Slope()
+    rows = fit(tmp_path, task, length=5, accumulate=2, clip=None, schedule=halving)
+    assert told == [{"epochs": 1, "steps_per_epoch": 3}]
+    assert [row["train/lr"] for row in rows] == [1.0, 0.5, 0.5, 0.25, 0.125]
+    torch.testing.assert_close(task.network.weight.detach(), torch.full((3, 6), 0.5 - 1.75))
+
+
+@pytest.mark.parametrize("autocast", [None, "fp16"])
+def test_the_gradient_is_clipped_and_its_norm_before_that_is_logged(
+    tmp_path: Path, autocast: str | None
+) -> None:
+    """Also where losses are scaled: the limit is that of the gradient, not of the scaled one."""
     task = Linear()
-    row = fit(tmp_path, task, length=1, clip=0.01)[0]
+    row = fit(tmp_path, task, length=1, clip=0.01, autocast=autocast)[0]
     moved = torch.stack([(parameter.detach() - 0.5).norm() for parameter in task.parameters()]).norm()
     assert float(moved) == pytest.approx(0.01, rel=1e-3) and row["train/grad_norm"] > 0.1
 
