@@ -16,7 +16,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run compare test test-slow test-slurm test-browser bench lint type clean
+.PHONY: help setup run compare test test-slow test-slurm test-browser mutate bench lint type clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ test-slurm: $(STAMP) ## The tests on a real SLURM, which they start (skipped whe
 
 test-browser: $(STAMP) ## The report in a headless Chromium (skipped where there is none)
 	$(BIN)/python -m pytest -m browser $(ARGS)
+
+mutate: $(STAMP) ## How many of some 130 mistakes the tests notice (ARGS='names'; minutes)
+	@$(BIN)/python -m tests.mutation $(ARGS)
 
 bench: $(STAMP) ## The benchmarks, one at a time
 	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-only $(ARGS)
