@@ -71,14 +71,15 @@ LOSSES: list[Group] = [
     ("psearch/losses/criterion.py", ("tests/losses/test_criterion.py",), (
         ("criterion-background-is-somebody", "output.embeddings[targets.person], targets.ids[targets.person]",
                                              "output.embeddings, targets.ids"),
-        ("criterion-forgets-to-remember", "self.memory.update(*map(distributed.gather_rows, self._seen))", "pass"),
+        ("criterion-forgets-to-remember", "self.memory.update(*map(distributed.gather_rows, seen))",
+                                          "pass"),
     )),
     ("psearch/losses/guided.py", ("tests/losses/test_guided.py",), (
         ("qrpn-no-others", "round(size * self.others)", "0"),
         ("qrpn-others-are-wanted", "torch.zeros_like(wrong)", "torch.ones_like(wrong)"),
         ("qrpn-anybody", "person & (ids[matched.target] == wanted) if", "person if"),
         ("qrpn-sample-size", "count=size - few", "count=size"),
-        ("qrpn-background", "return same, person & ~same, background", "return same, person & ~same, ~person"),
+        ("qrpn-background", "& ~same, background", "& ~same, ~person"),
         ("qsim-anybody", "targets.person & (targets.ids == wanted)", "targets.person"),
         ("qsim-background", "targets.person & (targets.ids == wanted)", "targets.ids == wanted"),
     )),
@@ -241,7 +242,7 @@ LOOP: list[Group] = [
     ("psearch/engine/loop.py", RESUME, (
         ("seconds-over-attempts", "time.monotonic() - self.state.seconds", "time.monotonic()"),
         ("best-is-worst", "metrics[monitor] > self.state.best", "metrics[monitor] < self.state.best"),
-        ("resume-repeats-batches", "set_epoch(self.state.epoch, self.state.step)", "set_epoch(self.state.epoch)"),
+        ("resume-repeats-batches", "(self.state.epoch, self.state.step)", "(self.state.epoch)"),
         ("resume-repeats-rows", "        self.tracker.rewind(at.rows)\n", ""),
     )),
     ("psearch/engine/optimization.py", TRAINER, (

@@ -57,8 +57,8 @@ def test_training_keeps_more_where_the_recipe_says_so_and_evaluation_does_not() 
     assert len(proposed(plain.train(), logits)) == 2
 
 
-def test_before_is_counted_before_suppression() -> None:
-    """The two best are one box: with `pre_nms_top_n` 2 only they are looked at, in training the next place, too."""
+def test_pre_nms_top_n_is_counted_before_suppression() -> None:
+    """The two best are one box: of two before suppression one is left, of three (in training) two."""
     deltas = torch.zeros(1, 3, 4)
     deltas[0, 1, 0] = -1.0  # one anchor to the left
     logits = [3.0, 2.0, 1.0]
