@@ -12,6 +12,7 @@ from psearch.evaluation.result import RANKING, read_ranking
 from psearch.identity import job_name
 from psearch.runs import checkpoint
 from psearch.studies.compare import compare_studies
+from psearch.studies.ingredients import data_of
 from psearch.studies.teachers import needed, ready
 from psearch.studies.train import run
 from tests.study import composed, teachers
@@ -173,12 +174,14 @@ def test_a_study_that_does_not_exist_names_those_that_do(inside):
 def test_other_searches_of_the_same_training_scenes_share_the_teacher(inside):
     teachers = sorted((inside / "outputs" / "teachers").glob("reid-*"))
     (config, _), (other, words) = composed(*TAUGHT), composed("data.gallery_size=5", *TAUGHT)
-    assert needed(config) == needed(other)
-    assert all(ready(key, inside / "outputs" / "teachers") for key in needed(other))
+    wanted = needed(other, data_of(other))
+    assert needed(config, data_of(config)) == wanted
+    assert all(ready(name, inside / "outputs" / "teachers") for name in wanted)
     run(replace(other, study="elsewhere"), words)
     assert sorted((inside / "outputs" / "teachers").glob("reid-*")) == teachers
     assert len(list(teachers[0].glob("people-*"))) == 1
-    assert needed(composed("data.train_scenes=13", *TAUGHT)[0]) != needed(config)
+    elsewhere, _ = composed("data.train_scenes=13", *TAUGHT)
+    assert needed(elsewhere, data_of(elsewhere)) != wanted
 
 
 def test_what_is_kept_where_is_no_other_run_but_pixels_through_jpegs_are(inside):

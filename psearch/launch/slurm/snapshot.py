@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import json
 import os
@@ -34,6 +35,7 @@ def freeze(home: Path, checkout: Path = CHECKOUT, packages: Sequence[Path] = ())
     files = dict(_files([*(checkout / part for part in PARTS), *packages]))
     target = home / _address(checkout, files)
     if target.exists():
+        _check_copy(target, files)
         return target
     try:
         with new_folder(target) as copy:
@@ -46,6 +48,18 @@ def freeze(home: Path, checkout: Path = CHECKOUT, packages: Sequence[Path] = ())
         if not target.exists():  # else another submission was faster with the same code
             raise
     return target
+
+
+def _check_copy(copy: Path, files: Mapping[Path, Path]) -> None:
+    """A copy that lies there already may have come with the study: ValueError if it is not what it is named
+    after. What Python compiled in it is removed, as nobody can tell from what."""
+    for folder in list(copy.rglob("__pycache__")):
+        shutil.rmtree(folder, ignore_errors=True)
+    there = {path.relative_to(copy) for path in copy.rglob("*") if path.is_symlink() or not path.is_dir()}
+    changed = there ^ {*files, Path(SNAPSHOT), Path("code.patch")}
+    changed |= {f for f in files if f in there and not filecmp.cmp(copy / f, files[f], shallow=False)}
+    if changed:
+        raise ValueError(f"{copy} is no copy of the code ({min(changed)} differs): remove that folder")
 
 
 def own_packages(trust: Trust) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shlex
 import stat
 import subprocess
@@ -13,11 +14,15 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
+import psearch.studies.compare
+import psearch.studies.train
+from psearch.build import Trust, trusted
 from psearch.config.program import CONF
 from psearch.launch.plan import Plan, make_plan
 from psearch.launch.slurm import submission
 from psearch.launch.slurm.ledger import Ledger
 from psearch.launch.slurm.submission import plain_launcher, submit
+from psearch.launch.slurm.work import Comparing, Training
 
 SBATCH = """#!/bin/sh
 n=$(ls "$TAKEN" | wc -l)
@@ -222,3 +227,18 @@ def test_outputs_elsewhere_and_a_resubmission_after_they_moved(
     runs = [e for e in Ledger(moved / "default").entries() if e.directory and int(e.job[:3]) > 103]
     assert runs and all(f"outputs='{moved}'".replace("'s", "\\'s") in entry.overrides for entry in runs)
     assert Ledger(moved / "default").located(runs[0].directory or "").parent == moved / "default"
+
+
+def test_a_job_trusts_what_its_command_line_did(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing that its config says."""
+    seen = []
+    monkeypatch.setattr(psearch.studies.train, "run", lambda config, variant: seen.append(trusted()))
+    monkeypatch.setattr(psearch.studies.compare, "compare_studies", lambda studies: seen.append(trusted()))
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        [job] = make_plan("train", [], [["extensions=[mypackage]", "seed=2"]]).jobs
+    assert "extensions" not in job.config and "extensions" not in str(job.variant)
+    trust = Trust(frozenset({"mypackage"}))
+    assert job.trust == trust
+    for work in (Training(job.config, job.variant, job.trust), Comparing(Path("outputs/x"), job.trust)):
+        pickle.loads(pickle.dumps(work))()
+    assert seen == [trust, trust] and trusted() == Trust()
