@@ -281,10 +281,64 @@ LOOP: list[Group] = [
         ("flip-probability", ".random() < self.flip", ".random() < 0.5"),
     )),
 ]
-# fmt: on
 
-IDENTITY: list[Group] = []
+def _ingredients(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/studies/test_ingredients.py::{name}" for name in names)  # others train
+
+
+IDENTITY: list[Group] = [
+    ("psearch/identity.py", ("tests/test_identity.py",), (
+        ("address-without-data", "[deciding(recipe), data, code]", "[deciding(recipe), code]"),
+        ("address-without-code", "[deciding(recipe), data, code]", "[deciding(recipe), data]"),
+        ("job-name-without-data", "{config_hash(config, data)[:6]}", "{config_hash(config)[:6]}"),
+        ("neutral-batch-size", '"trainer.threads": ', '"trainer.batch_size": "", "trainer.threads": '),
+        ("deciding-threads", '    "trainer.threads": "who computes",\n', ""),
+        ("deciding-neutral-keys-of-teachers", r're.sub(r"^teacher\.[^.]+\.", "", key)', "key"),
+        ("defaults-written-out", "if name not in defaults or ", "if True or "),
+        ("defaults-in-other-words", "_text(plain) != _text(_deciding(defaults[name]))",
+                                    "plain is not defaults[name]"),
+        ("switch-is-number", "if isinstance(value, float) and value.is_integer():",
+                             "if isinstance(value, int | float) and float(value).is_integer():"),
+        ("cache-by-its-place", "value is not None if own_key(key) in PRESENCE else ", ""),
+        ("weights-by-their-place", '{"fingerprint": str(node["fingerprint"])}',
+                                   '{"checkpoint": str(node["checkpoint"])}'),
+        ("row-per-seed-of-teacher", 'if own_key(key) != "seed"', 'if key != "seed"'),
+        ("stale-ignores-code", "made_from.get(name) != digest",
+                               'made_from.get(name) != digest and name != "code"'),
+        ("stale-believes-what-is-not-recorded", "made_from.get(name) !=", "made_from.get(name, digest) !="),
+        ("code-that-watches", "for key, node in config.items() if decides(key)}",
+                              "for key, node in config.items()}"),
+        ("code-of-extensions", '*(target.partition(".")[0] for target in built)} -', "} -"),
+    )),
+    ("psearch/sources.py", ("tests/test_sources.py",), (
+        ("closure-without-losses", '*("psearch.tracking",', '*("psearch.losses", "psearch.tracking",'),
+        ("closure-of-carriers", " or _within(module, CARRIERS)", ""),
+        ("closure-of-first-lines-only", "for node in ast.walk(tree):", "for node in tree.body:"),
+        ("closure-without-packages", '[module.rpartition(".")[0], *_imports(', "[*_imports("),
+        ("closure-relative", "+ 1 - node.level", "- node.level"),
+        ("digest-of-names", "{module} {_source(path).meaning}", "{module}"),
+        ("digest-of-docstrings", "node.body[:1] = []", "pass"),
+        ("defaults-of-bases", "(*inherited, own_fields)", "(own_fields,)"),
+        ("defaults-of-names", "if name == (alias.asname or alias.name):", "if name == alias.name:"),
+        ("defaults-fractions", "/ ast.literal_eval(node.right)", "* ast.literal_eval(node.right)"),
+    )),
+    ("psearch/studies/ingredients.py", _ingredients(
+        "test_code_that_teaches_and_measures_is_a_students_and_code_of_its_teachers_is_theirs",
+        "test_a_teacher_lies_where_its_recipe_its_training_data_and_its_code_say",
+        "test_a_finished_run_is_outdated_by_its_code_and_by_each_teacher_that_it_trained",
+    ), (
+        ("training-code-without-loop", "code_of(recipe.plain, *TRAINING)", "code_of(recipe.plain)"),
+        ("run-code-without-measurement", '"psearch.studies.assembly", "psearch.studies.measurement")', ")"),
+        ("run-code-of-teachers", ' if key != "teacher"}', "}"),
+        ("teacher-by-all-data", "address(teacher.recipe.plain, data.train,",
+                                "address(teacher.recipe.plain, data.whole,"),
+        ("outdated-by-teachers-only", '= {"code": run_code(config)}', "= {}"),
+        ("outdated-by-code-only", "for name, place in teachers.items()", "for name, place in ()"),
+        ("outdated-by-given-teachers", " if teacher.recipe is not None}", "}"),
+    )),
+]
 """What a run and a teacher are: which settings, code and data decide it."""
+# fmt: on
 
 MUTANTS = [
     Mutant(name, file, old, new, tests)

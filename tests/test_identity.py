@@ -300,3 +300,17 @@ def test_code_counts_that_the_config_builds_and_not_that_which_watches(config: d
         changed(config, "logger", {"_target_": "psearch.report.page.x"}), root
     )
     assert code_of(config, root) != code_of(changed(config, "distill", {}), root)
+
+
+def test_code_of_an_extension_counts_and_that_of_torch_is_known_by_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "an_extension_of_mine.py"
+    config = {"distill": {"mine": {"_target_": f"{file.stem}.Mine"}}, "x": {"_target_": "torch.nn.Linear"}}
+    digests = []
+    for text in ("class Mine: pass", "class Mine: x = 1"):
+        file.write_text(text)
+        digests.append(code_of(config))
+    assert digests[0] != digests[1]
+    assert code_of({"x": config["x"]}) == code_of({})
