@@ -14,8 +14,8 @@ from psearch.tracking.tracker import Silent, Tracker
 def title(variant: Mapping[str, Any]) -> str:
     """What a run is called: `oim tiny identities from reid, seed 1, trainer.epochs=4`."""
     student, compression, teacher, distill = (str(variant[axis]) for axis in AXES)
-    alone = "alone" if compression else "teacher"
-    how = alone if distill == "none" else f"{distill} from {teacher}"
+    plain = "baseline" if compression else "teacher"
+    how = plain if distill == "none" else f"{distill} from {teacher}"
     name = " ".join(word for word in (student, compression, how) if word)
     return ", ".join([name, f"seed {variant['seed']}", *map(str, variant["overrides"])])
 

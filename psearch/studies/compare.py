@@ -18,6 +18,7 @@ from psearch.report.comparison import Comparison, compare
 from psearch.report.page import write_comparison
 from psearch.report.searches import RankedSearch
 from psearch.report.tables import terminal_table
+from psearch.studies.ingredients import run_code
 from psearch.studies.measurement import device_named, split_named
 from psearch.studies.pictures import ranked_searches
 from psearch.studies.publish import track
@@ -53,6 +54,7 @@ def compare_studies(studies: Sequence[Path], directory: Path | None = None, *, d
         if benchmark is not None:
             pictures, reason = _pictures(everyone, benchmark)
         notes += [f"no pictures: {reason}"] if reason else []
+        notes += _other_code(everyone)
     comparison = compare(studies)
     comparison = replace(comparison, notes=(*comparison.notes, *dict.fromkeys(notes)))
     title = " and ".join(study.resolve().name for study in studies)
@@ -66,6 +68,18 @@ def _is_study(directory: Path) -> bool:
     return (
         any((run / "config.yaml").exists() for run in directory.glob("*/")) and directory.name != "teachers"
     )
+
+
+def _other_code(members: Sequence[Student]) -> list[str]:
+    """A line on the runs that were made by other code than would make them now."""
+    others = [m.directory.name for m in members if m.record.closure not in ("", run_code(m.config))]
+    if not others:
+        return []
+    which = "" if len(others) == len(members) else f": {', '.join(others)}"
+    return [
+        f"{len(others)} of {len(members)} runs were made with other code than this (kept; rerun=stale makes "
+        f"them again){which}"
+    ]
 
 
 def _benchmark(members: Sequence[Student]) -> tuple[Benchmark | None, str]:

@@ -15,7 +15,8 @@ import torch
 import yaml
 
 from psearch.__main__ import main
-from psearch.build import CONF
+from psearch.build import CONF, Trust, shipped
+from psearch.config.trust import check_kept
 from psearch.launch.slurm.ledger import Entry
 from psearch.runs import checkpoint
 from psearch.studies.train import run
@@ -228,11 +229,19 @@ def test_an_option_of_hydra(refused: Callable[..., str], option: str) -> None:
 
 def test_what_ships_names_nothing_that_starts_a_program() -> None:
     """The allow-list is what the files of conf/ say; a new line there is looked at here."""
-    from psearch.build import shipped
-
     assert {name.split(".")[1] for name in shipped() if name.startswith("psearch.")} <= {
         "data", "models", "losses", "distill", "evaluation", "tracking", "tasks", "engine",
     }  # fmt: skip
     others = {name for name in shipped() if not name.startswith("psearch.")}
     assert others == {"torch.optim.AdamW", "torch.optim.SGD", "hydra_plugins.psearch_study.StudySweeper"}
     assert CONF.is_dir()
+
+
+def test_what_the_command_line_says_again_is_taken_from_the_ledger() -> None:
+    trust = Trust(frozenset({"mypackage"}))
+    kept = ["seed=1", "distill=[a,b]", "hydra/launcher=slurm", "hydra.launcher.partition=gpu"]
+    more = ["extensions=[mypackage]", "hydra.launcher.setup=[module load cuda]"]
+    check_kept([*kept, *more], more[1:], trust)
+    for said, trusted in (((), trust), (more[1:], Trust())):
+        with pytest.raises(ValueError, match="a file is not trusted with it: say it on this command line"):
+            check_kept([*kept, *more], said, trusted)

@@ -104,7 +104,7 @@ def test_a_run_is_called_by_what_was_chosen() -> None:
     chosen = {"student": "oim", "compression": "tiny", "teacher": "reid", "distill": "identities", "seed": 3}
     assert title(chosen | {"overrides": []}) == "oim tiny identities from reid, seed 3"
     alone = chosen | {"teacher": "none", "distill": "none", "overrides": ["trainer.epochs=4"]}
-    assert title(alone) == "oim tiny alone, seed 3, trainer.epochs=4"
+    assert title(alone) == "oim tiny baseline, seed 3, trainer.epochs=4"
     assert title(alone | {"student": "reid", "compression": ""}).startswith("reid teacher, seed 3")
 
 
