@@ -314,3 +314,4 @@ def test_code_of_an_extension_counts_and_that_of_torch_is_known_by_its_version(
         digests.append(code_of(config))
     assert digests[0] != digests[1]
     assert code_of({"x": config["x"]}) == code_of({})
+    assert code_of({"logger": config["distill"]}) == code_of({})

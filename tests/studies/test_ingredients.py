@@ -214,9 +214,8 @@ def test_code_that_teaches_and_measures_is_a_students_and_code_of_its_teachers_i
     assert {"psearch.engine.loop", "psearch.engine.optimization", "psearch.models.backbone"} <= (
         own & teachers_own
     )
-    assert {"psearch.evaluation.metrics", "psearch.losses.identity", "psearch.distill.identities"} <= (
-        own - teachers_own
-    )
+    assert {"psearch.studies.assembly", "psearch.studies.measurement"} <= own - teachers_own
+    assert {"psearch.losses.identity", "psearch.distill.identities"} <= own - teachers_own
     assert {"psearch.losses.reid", "psearch.tasks.reid", "psearch.data.crops"} <= teachers_own - own
 
 
