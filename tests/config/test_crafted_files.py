@@ -92,6 +92,21 @@ def refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
     assert not list(here.rglob(MARK))
 
 
+@pytest.fixture
+def compared(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[], str]:
+    """Compare the study; what it says. The records are compared, and what is refused leaves no mark."""
+
+    def command() -> str:
+        monkeypatch.setattr(sys, "argv", ["psearch", "compare", "real", "--device", "cpu"])
+        main()
+        assert not list(here.rglob(MARK))
+        return capsys.readouterr().out
+
+    return command
+
+
 def trap(target: str) -> dict[str, Any]:
     return {"_target_": target, **TRAPS[target]}
 
@@ -142,15 +157,15 @@ def test_a_teachers_checkpoint(here: Path, refused: Callable[..., str]) -> None:
     assert "os.system is refused" in refused("train", *words)
 
 
-def test_the_config_of_a_study(here: Path, refused: Callable[..., str]) -> None:
+def test_the_config_of_a_study(here: Path, compared: Callable[[], str]) -> None:
     file = member(here) / "config.yaml"
     config = yaml.safe_load(file.read_text())
     said = {"extensions": ["os"], "hydra": {"searchpath": [f"file://{here}/outputs"]}}
     file.write_text(yaml.safe_dump({**config, **said, "data": trap("os.system")}))
-    assert "os.system is refused" in refused("compare", "real", "--device", "cpu")
+    assert "os.system is refused" in compared()
 
 
-def test_the_results_of_a_study(here: Path, refused: Callable[..., str]) -> None:
+def test_the_results_of_a_study(here: Path, compared: Callable[[], str]) -> None:
     """They say where the teacher lies."""
     [teacher] = (here / "outputs/teachers").glob("reid-*/last.pt")
     spoil(teacher, lambda config: config.update(student=trap("os.system")), here / "given")
@@ -158,7 +173,7 @@ def test_the_results_of_a_study(here: Path, refused: Callable[..., str]) -> None
     results = json.loads(file.read_text())
     results["teachers"][0]["directory"] = "given"
     file.write_text(json.dumps(results))
-    assert "os.system is refused" in refused("compare", "real", "--device", "cpu")
+    assert "os.system is refused" in compared()
 
 
 LINES = [
