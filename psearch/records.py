@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any, TypeVar
@@ -266,8 +266,7 @@ def _number(name: str, value: Any, low: float = -LARGEST, high: float = LARGEST)
     return value
 
 
-def _amount(name: str, value: Any) -> Any:
-    return _number(name, value, low=0)
+_amount = partial(_number, low=0)
 
 
 def _share(name: str, value: Any) -> float:

@@ -118,8 +118,8 @@ def test_help_and_preview_know_the_directory(inside: Psearch) -> None:
             "error: distill.a: cannot import",
         ),
         (
-            "extensions=[mypackage] +distill.a={_target_: mypackage.nearer.persons}",
-            "error: distill.a: _target_ mypackage.nearer.persons is refused",
+            "extensions=[mypackage] +distill.a={_target_: mypackage.nearer.matched_foreground}",
+            "error: distill.a: _target_ mypackage.nearer.matched_foreground is refused",
         ),
     ],
 )
@@ -148,5 +148,5 @@ def test_the_study_runs_in_processes_of_its_own_and_is_compared(psearch: Psearch
 
 def test_a_module_is_trusted_by_the_command_line_alone(psearch: Psearch, here: Path) -> None:
     psearch(INLINE, *TINY, *teachers("reid")[1:], "directory=one", "trainer.epochs=1")
-    assert "extensions" not in (here / "one/config.yaml").read_text()
+    assert "extensions" not in (here / "outputs/one/config.yaml").read_text()
     psearch(EVALUATE.replace("FILE", "one/last.pt"), "device=cpu")

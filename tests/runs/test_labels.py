@@ -20,7 +20,8 @@ from psearch.types import Split
 from tests.report.fake_study import FakeStudy, fake_results, fake_study
 
 PARTS: dict[str, Any] = {
-    "data": {}, "teacher": {}, "student": {}, "compression": {}, "trainer": {}, "device": "cpu",
+    "data": {}, "teacher": {"reid": {"checkpoint": "x.pt"}}, "student": {}, "compression": {},
+    "trainer": {}, "device": "cpu",
     "study": "fake",
     "evaluation": {"split": "test", "evaluator": {}},
 }  # fmt: skip
