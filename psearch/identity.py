@@ -19,7 +19,9 @@ HOW = {
         {"threads", "workers", "log_every", "log_every_s", "validate_every", "rank_timeout_s"}
     ),
     "data": frozenset({"cache", "workers"}),
-    "start": frozenset({"checkpoint"}),  # its fingerprint decides, not where it lies
+    **dict.fromkeys(
+        ("start", "weights", "checkpoint"), frozenset({"checkpoint"})
+    ),  # a file's fingerprint decides
 }
 """Node (of a run, or nested in a teacher's recipe) -> keys that say how it works, not what comes out."""
 
@@ -84,20 +86,6 @@ def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(value, f"{path}.{key}" if path else str(key))
     else:
         yield path, node
-
-
-def with_fingerprint(student: Mapping[str, Any]) -> dict[str, Any]:
-    """The node of a student with `start: FILE` as `start: {checkpoint: FILE, fingerprint: 12 hex digits}`:
-    the same file elsewhere is the same run, another file under the same name another one. ValueError if there
-    is no such file."""
-    start = student.get("start")
-    if not isinstance(start, str):
-        return dict(student)
-    try:
-        digest = hashlib.sha256(Path(start).read_bytes()).hexdigest()
-    except OSError as error:
-        raise ValueError(f"student.start={start} cannot be read ({error.strerror}): check the path") from None
-    return {**student, "start": {"checkpoint": start, "fingerprint": digest[:12]}}
 
 
 NEUTRAL = (

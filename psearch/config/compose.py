@@ -11,7 +11,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
-from psearch.identity import with_fingerprint
+from psearch.config.weights import with_fingerprints
 
 PARTS = ("student", "compression", "teacher", "distill", "data")
 """The groups that name a variant of the method."""
@@ -46,8 +46,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     except InterpolationKeyError as error:
         raise ValueError(f"{error.full_key}: {error.msg}") from None
     assert isinstance(config, dict)
-    if "student" in config:
-        config["student"] = with_fingerprint(config["student"])
+    config = with_fingerprints(config)
     if "teacher" in config:
         config["teacher"] = _teachers(config) if taught(config) else {}
     if "study" in config:
@@ -80,14 +79,7 @@ def _teachers(config: dict[Any, Any]) -> dict[str, Any]:
             raise ValueError(f"teacher.checkpoint={given}: of {len(recipes)} teachers; set {keys}")
         [only] = recipes
         recipes[only] = {**recipes[only], "checkpoint": given}
-    return {name: _started(recipe) for name, recipe in recipes.items()}
-
-
-def _started(recipe: Any) -> Any:
-    """A teacher's recipe that says by its content what its training starts from."""
-    if not (isinstance(recipe, dict) and isinstance(recipe.get("student"), dict)):
-        return recipe
-    return {**recipe, "student": with_fingerprint(recipe["student"])}
+    return {name: with_fingerprints(recipe, f"teacher.{name}") for name, recipe in recipes.items()}
 
 
 def taught(config: Any) -> bool:
