@@ -50,4 +50,6 @@ class CropNetwork(Network):
         crops = self.pixels(align(images, boxes, size=self.crop, stride=1, samples=2))
         if not len(crops):
             return SearchOutput(boxes=boxes, embeddings=images.new_zeros(0, self.embedding_size))
-        return SearchOutput(boxes=boxes, embeddings=normalize(self.describer(crops).flatten(1).float(), dim=1))
+        return SearchOutput(
+            boxes=boxes, embeddings=normalize(self.describer(crops).flatten(1).float(), dim=1)
+        )

@@ -84,7 +84,7 @@ class _Gate(nn.Module):
 
 
 class _Block(nn.Module):
-    """Omni-scale residual block: streams of one to four Lite 3x3, one gate for all of them, summed (fig. 4)."""
+    """Omni-scale residual block: streams of one to four Lite 3x3, one gate for all, summed (fig. 4)."""
 
     def __init__(self, inputs: int, out: int) -> None:
         super().__init__()

@@ -68,14 +68,16 @@ def _in_order(tensors: State, whole: State) -> dict[str, Tensor] | None:
     return {b: x for (_, x), (b, _) in pairs} if alike and len(tensors) <= len(whole) else None
 
 
-def begin(backbone: nn.Module, source: Source, origin: Origin | None) -> None:
+def begin(
+    backbone: nn.Module, source: Source, origin: Origin | None, *, key: str = "compression.backbone.weights"
+) -> None:
     """Give a fresh backbone its first weights: those of a word, or of a file of the network it was cut from,
-    of the backbone itself, or of a psearch checkpoint with that backbone. ValueError if they cannot be had or
-    do not fit."""
+    of the backbone itself, or of a psearch checkpoint with that backbone. key: of the config, for messages.
+    ValueError if they cannot be had or do not fit."""
     if source is None or source == "none":
         return
     path = file_of(source)
-    what = f"compression.backbone.weights={source if path is None else path}"
+    what = f"{key}={source if path is None else path}"
     tensors = read(path, what).tensors if path else _fetched(str(source), origin, what)
     spare: set[str] = set()
     if any(name.startswith("backbone.") for name in tensors):
@@ -99,8 +101,8 @@ def _fetched(word: str, origin: Origin | None, what: str) -> State:
     except Exception as error:  # hubs raise whatever their client of the day raises
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"{what}: the weights of {origin.name} cannot be downloaded ({reason}); give them as a file, "
-            "compression.backbone.weights=FILE, or train from scratch with none"
+            f"{what}: the weights of {origin.name} cannot be downloaded ({reason}); write a file in "
+            "their place, or none to train from scratch"
         ) from error
 
 

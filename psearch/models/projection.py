@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from psearch.models.network import Network
@@ -56,10 +56,8 @@ class Projected(Network):
     def query_conditioned(self) -> Any:
         return self.network.query_conditioned
 
-    @property
-    def weighed(self) -> nn.Module:
-        """The part of it that a file of weights is of."""
-        return getattr(self.network, "weighed", self.network)
+    def begin(self) -> None:
+        self.network.begin()
 
     @torch.no_grad()
     def fit(self, features: Tensor) -> float:

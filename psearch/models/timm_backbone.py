@@ -102,7 +102,7 @@ class WholeNetwork(Backbone):
 
     def advance(self, tap: str, below: Tensor) -> Tensor:
         raise ValueError(
-            "this network gives all its maps at once and cannot be guided between them: set student.qsse=false"
+            "this network gives all its maps at once, with nothing to guide between: set student.qsse=false"
         )
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:

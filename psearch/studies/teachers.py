@@ -23,6 +23,7 @@ from psearch.runs import checkpoint, places
 from psearch.runs.config import RunConfig, TeacherConfig
 from psearch.runs.directory import claim
 from psearch.studies.fit import Workplace, training
+from psearch.studies.frozen import frozen_task, keep
 from psearch.studies.identity_features import people_of
 from psearch.studies.recipe import restored_task
 from psearch.tasks.task import NetworkTask
@@ -121,10 +122,13 @@ def _obtain(teacher: TeacherConfig, workplace: Workplace, *, home: Path) -> Teac
         return TeacherRun(teacher.name, teacher.checkpoint)
     recipe = teacher.recipe
     assert recipe is not None
+    frozen = frozen_task(recipe, workplace) if teacher.frozen else None
     address_ = address(deciding(recipe.plain), workplace.benchmark.train_fingerprint)
     directory = home / f"{teacher.name}-{address_}"
     with claim(directory, dict(recipe.plain), wait_s=-1) as run:
-        if not run.finished:
+        if frozen and not run.finished:
+            keep(run, *frozen, workplace)
+        elif not run.finished:
             log.info("training the teacher %s in %s", teacher.name, directory)
             variant = variant_of(teacher.name, recipe.seed)
             named: dict[str, Any] = {"study": "teachers", "job_type": "teacher", "variant": variant}

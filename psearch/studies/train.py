@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 def run(config: RunConfig, variant: Mapping[str, Any]) -> float | None:
     """Do one run, or what is left of it, in its own directory; returns search mAP (or the re-ID upper bound).
 
-    variant: the choices made in each group. With `stage: teacher` only the teachers are made ready. Raises
-    ValueError for what a user can mend.
+    variant: the choices made in each group. With `stage: teacher` only the teachers are made ready. None also
+    of a training that search is not measured of. Raises ValueError for what a user can mend.
     """
     workplace = prepare(config)
     if config.terms and config.teachers and not config.only_teachers:
@@ -54,7 +54,9 @@ def run(config: RunConfig, variant: Mapping[str, Any]) -> float | None:
             student = _Student(config, variant, workplace, teachers)
             with training(claimed, config, workplace, **student.options) as ready:
                 results = ready.finish(ready.loop.train(), student.measure(ready))
-    metrics = results["metrics"]
+    if not (metrics := results.get("metrics")):
+        log.info("%s: trained; there is nothing to search", short(directory))
+        return None
     log.info("%s: %s", short(directory), summary(results))
     return float(metrics.get("mAP", metrics["gt_mAP"]))
 
@@ -102,10 +104,15 @@ class _Student:
 
     def _validate(self, task: NetworkTask) -> dict[str, float]:
         assert self.validation is not None
-        return self.validation.network(task.network).metrics | agreement(task, self.validation)
+        searched = self.validation.network(task.network).metrics if task.searches else {}
+        return searched | agreement(task, self.validation)
 
     def measure(self, trained: Training) -> dict[str, Any]:
         """Evaluate the trained student, keep what it found, and tell its part of `results.json`."""
+        if not trained.task.searches:
+            held_out = agreement(trained.task, self.setup)
+            log.info("held-out pictures: %s", " ".join(f"{k}={v:.4g}" for k, v in held_out.items()))
+            return {"variant": dict(self.variant), "held_out": held_out} | origin(self.config.plain)
         evaluation, measured = measure(trained.task, self.setup)
         directory, tracker = trained.run.directory, trained.tracker
         distributed.on_first_rank(lambda: _keep(evaluation, self.setup.split, directory, tracker))

@@ -56,6 +56,8 @@ class SearchTask(NetworkTask):
             raise ValueError(
                 f"this compression size has no {', '.join(sorted(missing))}: it is for crops, choose another"
             )
+        if not (anchors["sizes"] or facts.anchor_sizes):
+            raise ValueError("the training split has no boxes to learn from: choose another data set")
         self.network = network(
             backbone=build(compression["backbone"]),
             anchor_sizes=anchors["sizes"] or facts.anchor_sizes,

@@ -30,7 +30,9 @@ class DatasetFacts:
 
     @classmethod
     def of(cls, benchmark: Benchmark, *, anchors: int = 4) -> DatasetFacts:
-        """Read off a benchmark's training split."""
+        """Read off a benchmark's training split; without a box in it there are no anchors."""
+        if not any(len(scene.boxes) for scene in benchmark.train.scenes):
+            return cls(0, (), 0.0)
         shapes = anchor_shapes(benchmark.train, benchmark.sides, anchors)
         return cls(benchmark.identities, shapes.sizes, shapes.aspect)
 
@@ -43,12 +45,14 @@ class NetworkTask(nn.Module):
     """batch -> named raw losses; see `psearch.engine.options.Task` for what the trainer asks of it.
 
     network: what is kept in the end. criterion: its losses and their state. start: a file of weights that the
-    whole network starts from: a psearch checkpoint, or a state dict with the network's names.
+    whole network starts from: a psearch checkpoint, or a state dict with the network's names. searches: it
+    describes people, so that search can be measured.
     """
 
     network: Network
     criterion: nn.Module
     start: Source = None
+    searches: bool = True
 
     @property
     def weights(self) -> Mapping[str, float]:
