@@ -87,7 +87,5 @@ def test_weights_that_cannot_be_downloaded_say_where_to_put_them(monkeypatch):
         raise URLError("no route to host")
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
-    with pytest.raises(
-        ValueError, match="resnet18 cannot be downloaded .*no route to host"
-    ):
+    with pytest.raises(ValueError, match="resnet18 cannot be downloaded .*no route to host"):
         ResNetC4(depth=18, weights="imagenet_v1").begin()
