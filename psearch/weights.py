@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -166,25 +164,3 @@ def _count(names: Collection[str]) -> str:
 def _first(names: Iterable[str]) -> list[str]:
     shown = [str(name) for name in names]
     return [*shown[:SHOWN], *(["…"] if len(shown) > SHOWN else [])]
-
-
-def named(source: Source, key: str) -> Source:
-    """A source as a config keeps it: a file as {checkpoint: path, fingerprint: 12 hex digits of its content},
-    so that the same file elsewhere is the same run; a word as it is, and nothing as None.
-
-    key: of the config, for messages. ValueError if there is no such file.
-    """
-    path = file_of(source)
-    if path is None or isinstance(source, Mapping):
-        return None if source == "none" else source
-    if not path.is_file():
-        words = f"; or write one of {', '.join(WORDS)}" if key.endswith("weights") else ""
-        raise ValueError(f"{key}={path}: there is no such file, check the path{words}")
-    stat = path.stat()
-    return {"checkpoint": str(path), "fingerprint": _digest(path, stat.st_size, stat.st_mtime_ns)}
-
-
-@cache
-def _digest(path: Path, size: int, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from psearch.weights import file_of, fit, named, read
+from psearch.config.weights import named
+from psearch.weights import file_of, fit, read
 
 
 def network() -> nn.Sequential:
@@ -124,8 +125,8 @@ def test_a_start_may_lack_what_is_told_to_be_fresh() -> None:
 
 def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
     one, two, other = (tmp_path / name for name in ("one.pt", "two.pt", "other.pt"))
-    for path, text in ((one, "a"), (two, "a"), (other, "b")):
-        path.write_text(text)
+    for path, value, new in ((one, 1.0, True), (two, 1.0, False), (other, 2.0, True)):
+        torch.save({"w": torch.tensor(value)}, path, _use_new_zipfile_serialization=new)
     prints = [named(str(path), "student.start")["fingerprint"] for path in (one, two, other)]  # type: ignore[index, call-overload]
     assert prints[0] == prints[1] != prints[2]
     assert file_of(named(str(one), "student.start")) == one

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -12,30 +11,19 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
 from psearch.config.weights import with_fingerprints
+from psearch.identity import AXES, decides
+from psearch.runs.provenance import checkpoint_digest
 
-PARTS = ("student", "compression", "teacher", "distill", "data")
-"""The groups that name a variant of the method."""
-
-NOT_DECIDING = {
-    "seed",
-    "outputs",
-    "study",
-    "directory",
-    "stage",
-    "device",
-    "logger",
-    "experiment",
-    "scale",
-    "published",
-}
-"""Overrides that are told elsewhere in a result, or change no result."""
+PARTS = (*AXES, "data")
+"""The groups that name a variant, and its data."""
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
     """The config as a plain dict, every interpolation resolved.
 
     A teacher that no term asks for is left out: such a run is the student alone, whichever teacher was
-    named, and has one name and one directory.
+    named, and has one name and one directory. So is `extensions`: no file that keeps the config says what is
+    trusted (`trust_of` does, of this command line).
 
     Raises ValueError naming the key that has no value yet.
     """
@@ -51,7 +39,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
         config["teacher"] = _teachers(config) if taught(config) else {}
     if "study" in config:
         config["study"] = str(config["study"])  # `study=2026` is a name
-    return {str(key): value for key, value in config.items()}
+    return {str(key): value for key, value in config.items() if key != "extensions"}
 
 
 def variant(cfg: DictConfig, hydra: Any = None) -> dict[str, Any]:
@@ -79,7 +67,16 @@ def _teachers(config: dict[Any, Any]) -> dict[str, Any]:
             raise ValueError(f"teacher.checkpoint={given}: of {len(recipes)} teachers; set {keys}")
         [only] = recipes
         recipes[only] = {**recipes[only], "checkpoint": given}
-    return {name: with_fingerprints(recipe, f"teacher.{name}") for name, recipe in recipes.items()}
+    return {name: _known_weights(name, recipe) for name, recipe in recipes.items()}
+
+
+def _known_weights(name: str, recipe: Any) -> Any:
+    """A teacher's recipe that says by its content what file it is, or what its training starts from."""
+    if not isinstance(recipe, dict):
+        return recipe
+    if "_target_" not in recipe and (given := recipe.get("checkpoint")):
+        return {**recipe, "fingerprint": checkpoint_digest(given)}
+    return with_fingerprints(recipe, f"teacher.{name}")
 
 
 def taught(config: Any) -> bool:
@@ -106,4 +103,4 @@ def _decides(override: str, taught: bool) -> bool:
     key = override.lstrip("+~").partition("=")[0]
     group, _, package = key.partition("@")
     of_teacher = (package or key).startswith("teacher.")
-    return key not in PARTS and re.split("[./]", group)[0] not in NOT_DECIDING and (taught or not of_teacher)
+    return key not in (*PARTS, "seed") and decides(package or group) and (taught or not of_teacher)

@@ -52,7 +52,8 @@ def align(features: Tensor, boxes: Boxes, *, size: tuple[int, int], stride: floa
     """
     if samples == 1:
         return _align_once(features, boxes, size, stride)
-    return roi_align(features, boxes, size, 1.0 / stride, samples, aligned=True)
+    result: Tensor = roi_align(features, boxes, size, 1.0 / stride, samples, aligned=True)
+    return result
 
 
 def _align_once(features: Tensor, boxes: Boxes, size: tuple[int, int], stride: float) -> Tensor:

@@ -31,8 +31,8 @@ class TimmFeatures(Network):
     [stride, number of the network's map, from 0, or from the end with -1]: by default the deepest map of each
     of the strides 4, 8 and 16 as c2, c3, c4. A map of another stride is resampled. scale: of the images
     before the network sees them; a ViT of other patches than 16 pixels sees them so that patches lie 16
-    pixels apart at scale 1. options: further arguments of `timm.create_model`. ValueError for what timm or its network
-    does not have.
+    pixels apart at scale 1. options: further arguments of `timm.create_model`. ValueError for what timm or
+    its network does not have.
     """
 
     detects = False

@@ -1,7 +1,9 @@
 """Checkpoints that survive a kill, a full disk and a damaged file.
 
-`last.pt` is the newest, `previous.pt` the one before it, `best.pt` the best validated. All hold plain
-containers and tensors only, and nothing in them is ever executed (`weights_only=True`).
+`last.pt` is the newest, `previous.pt` the one before it, `best.pt` the best validated; no two share a byte on
+the disk. All hold plain containers and tensors only, and nothing in them is ever executed
+(`weights_only=True`). They are what `torch.save` writes: a zip that keeps a CRC-32 of every tensor. torch
+writes it and never looks at it again; here it is held against the content before every load.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -19,6 +22,11 @@ from psearch.files import replace
 log = logging.getLogger(__name__)
 
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
+NEW = "new.pt"
+"""Whole, and about to become the last."""
+
+ZIP = b"PK\x03\x04"
+"""What such a file begins with; torch goes by it too."""
 
 
 def save(directory: Path, state: dict[str, Any], *, best: bool = False) -> None:
@@ -29,11 +37,12 @@ def save(directory: Path, state: dict[str, Any], *, best: bool = False) -> None:
     """
     last = directory / LAST
     try:
+        new = replace(directory / NEW, lambda file: torch.save(state, file))
         if last.exists():
-            _share(last, directory / PREVIOUS)
-        replace(last, lambda file: torch.save(state, file))
+            os.replace(last, directory / PREVIOUS)  # killed here: the one before is the newest
+        os.replace(new, last)
         if best:
-            _share(last, directory / BEST)
+            replace(directory / BEST, lambda file: _copy(last, file))
     except (OSError, RuntimeError) as error:  # torch wraps the OSError of the file it writes to
         reason = _reason(error)
         if reason is None:
@@ -45,11 +54,15 @@ def save(directory: Path, state: dict[str, Any], *, best: bool = False) -> None:
 
 
 def load(path: Path | str) -> dict[str, Any]:
-    """Read one checkpoint file onto the CPU; ValueError if it is missing or broken."""
+    """Read one checkpoint file onto the CPU; ValueError if it is missing or broken in any byte."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:
+            checked = _has_checksums(file)
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"there is no checkpoint {path}: check the path") from None
+    except PermissionError as error:
+        raise ValueError(f"the checkpoint {path} may not be read by this user: {error.strerror}") from error
     except Exception as error:  # a damaged file surfaces as nearly anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
@@ -57,7 +70,18 @@ def load(path: Path | str) -> dict[str, Any]:
         ) from error
     if not isinstance(state, dict):
         raise ValueError(f"the checkpoint {path} is not ours: it holds a {type(state).__name__}")
+    if not checked:
+        log.warning("%s has no checksums, torch wrote none before 1.6: damage would go unnoticed", path)
     return state
+
+
+def damage(path: Path | str) -> str | None:
+    """Why nothing can go on from a checkpoint (missing, or not as it was written); None for a whole one."""
+    try:
+        load(path)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def resume(directory: Path) -> dict[str, Any] | None:
@@ -79,18 +103,24 @@ def resume(directory: Path) -> dict[str, Any] | None:
     return None
 
 
-def _share(source: Path, target: Path) -> None:
-    """Give a file a second name, replacing what had that name; a copy where there are no hard links."""
-    temporary = target.with_name(target.name + ".tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _has_checksums(file: BinaryIO) -> bool:
+    """Hold a checkpoint against its checksums; then back to its beginning. False if it has none."""
+    is_zip = file.read(len(ZIP)) == ZIP
+    if is_zip:
+        with zipfile.ZipFile(file) as parts:
+            wrong = parts.testzip()
+            odd = [part.filename for part in parts.infolist() if part.external_attr]
+        if odd:  # torch writes none, and returns unset memory for what has that of a folder
+            raise ValueError(f"{odd[0]} has attributes of a folder")
+        if wrong is not None:
+            raise ValueError(f"the checksum of {wrong} is wrong")
+    file.seek(0)
+    return is_zip
+
+
+def _copy(source: Path, target: BinaryIO) -> None:
+    with source.open("rb") as file:
+        shutil.copyfileobj(file, target)
 
 
 def _reason(error: BaseException) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from psearch import distributed
 from psearch.engine.loop import TrainState
+from psearch.records import RunRecord
 from psearch.runs import checkpoint
 from psearch.runs.config import Recipe
 from psearch.runs.directory import Run
@@ -31,8 +32,9 @@ def frozen_task(recipe: Recipe, workplace: Workplace) -> tuple[FrozenTask, Datas
     return task, facts
 
 
-def keep(run: Run, task: FrozenTask, facts: DatasetFacts, workplace: Workplace) -> None:
-    """Settle a frozen teacher on the training people and write it into its run, which is finished then."""
+def keep(run: Run, task: FrozenTask, facts: DatasetFacts, workplace: Workplace, *, closure: str) -> None:
+    """Settle a frozen teacher on the training people and write it into its run, which is finished then.
+    closure: digest of the code that made it."""
     begun, benchmark = time.monotonic(), workplace.benchmark
     task.to(workplace.device)
     if task.needs_people and benchmark.identities:
@@ -45,9 +47,10 @@ def keep(run: Run, task: FrozenTask, facts: DatasetFacts, workplace: Workplace) 
     state |= asdict(TrainState(seconds=seconds)) | {"config": run.config, "code": code()}
     state |= {"facts": facts.plain() | {"data": benchmark.train_fingerprint}}
     training = {"epochs": 0, "steps": 0, "seconds": seconds}
+    record = RunRecord(training=training, code=code() | {"closure": closure})
 
     def write() -> None:
         checkpoint.save(run.directory, state)
-        run.finish({"status": "ok", "training": training})
+        run.finish(record)
 
     distributed.on_first_rank(write)

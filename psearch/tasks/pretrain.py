@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -77,8 +76,6 @@ class PretrainTask(NetworkTask):
 
     def loader(self, benchmark: Benchmark, *, batch_size: int, seed: int, workers: int) -> SceneLoader:
         """Training batches of whole pictures."""
-        cache = self.loading.get("cache")
-        kept = None if cache is None else Path(cache) / f"resized-{benchmark.train_fingerprint}"
         return SceneLoader(
             benchmark.train,
             sides=benchmark.sides,
@@ -86,7 +83,7 @@ class PretrainTask(NetworkTask):
             batch_size=batch_size,
             seed=seed,
             workers=workers,
-            **self.loading | {"cache": kept},
+            **self.loading,
         )
 
     def at_epoch(self, epoch: float) -> None:
@@ -95,7 +92,7 @@ class PretrainTask(NetworkTask):
 
     def agreement(self, batch: Batch) -> dict[str, Tensor]:
         """Every term on a batch, as raw values."""
-        return self(batch)
+        return self.forward(batch)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         nobody = [batch.images.new_zeros(0, 4) for _ in batch.images]

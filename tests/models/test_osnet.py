@@ -21,7 +21,7 @@ TORCHREID = {
     "osnet_x0_75": {349: 0.169626, 366: 0.192253, 370: 0.180218, 427: 0.20136},
     "osnet_x1_0": {16: 0.237616, 226: 0.239325, 278: 0.20834, 429: 0.253728},
 }
-"""The four largest of the 512 features, at unit length, that torchreid 0.2.5 computes from `filled` weights."""
+"""The four largest of 512 features, at unit length, that torchreid 0.2.5 computes from `filled` weights."""
 
 
 def filled(network: nn.Module) -> nn.Module:

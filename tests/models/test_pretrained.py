@@ -1,4 +1,4 @@
-"""The first weights of backbones: by name, from files of other packages, and from psearch's own checkpoints."""
+"""The first weights of backbones: by name, from files of other packages and from psearch's checkpoints."""
 
 from __future__ import annotations
 

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import shutil
+import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-import yaml
-from hydra import initialize_config_dir
 from torch.nn.functional import normalize
 
-from psearch.config.compose import resolved
-from psearch.config.overrides import check
 from psearch.models.osnet import OSNet
 from psearch.runs import checkpoint
-from psearch.runs.config import RunConfig
 from psearch.studies.compare import compare_studies
 from psearch.studies.train import run
 from tests.models.test_osnet import filled
-from tests.study import CONF, TINY, composed
+from tests.study import TINY, composed
 
 ROOT = Path(__file__).parents[2]
 TORCHREID = ("teacher=torchreid", "teacher.torchreid.checkpoint=osnet.pt", "teacher.torchreid.crop=[64,32]")
@@ -144,34 +139,31 @@ def test_a_file_that_is_not_there_is_named(inside: Path) -> None:
 def test_timm_teaches_feature_maps_and_embeddings(inside: Path) -> None:
     pytest.importorskip("timm")
     threads = torch.get_num_threads()
-    run(*composed("teacher=timm", "teacher.timm.name=resnet18", "teacher.timm.weights=none",
-                  "teacher.timm.taps={c4:8}", "distill=[features,cwd,relations]", "directory=timm"))  # fmt: skip
+    taught = ("teacher=timm", "teacher.timm.name=resnet18", "teacher.timm.weights=none")
+    terms = ("teacher.timm.taps={c4:8}", "distill=[features,cwd,relations]")
+    run(*composed(*taught, *terms, "directory=timm"))
     torch.set_num_threads(threads)
     known, _ = teacher_of("timm")
     assert known["name"] == "timm"
 
 
-def test_ones_own_network_teaches_as_the_documentation_says(inside: Path, tmp_path: Path) -> None:
+def test_ones_own_network_teaches_as_the_documentation_says(tmp_path: Path) -> None:
     """The example of docs/distillation.md, run as it stands there."""
     text = (ROOT / "docs" / "distillation.md").read_text()
     example = text[text.index("## A network of your own") :]
     [code], [node] = (re.findall(rf"```{kind}\n(.*?)```", example, re.S) for kind in ("python", "yaml"))
-    module = ModuleType("psearch.models.my_tracker")
-    sys.modules["psearch.models.my_tracker"] = module
-    try:
-        exec(compile(code, "docs/distillation.md", "exec"), module.__dict__)
-        conf = shutil.copytree(CONF, tmp_path / "conf")
-        (conf / "teacher" / "mine.yaml").write_text(node)
-        assert node.startswith("# @package teacher.mine\n# ") and yaml.safe_load(node)["checkpoint"] == "???"
-        torch.save(module.Tracker(size=24).state_dict(), "mine.pt")  # type: ignore[attr-defined]
-        with initialize_config_dir(str(conf), version_base="1.3"):
-            overrides = ["teacher=mine", "teacher.mine.checkpoint=mine.pt", "distill=[identities,relations]"]
-            cfg, _ = check("train", [*TINY, *overrides, "student.network.embedding=16", "directory=mine"])
-            config = RunConfig.parse(resolved(cfg))
-        threads = torch.get_num_threads()
-        words = {"student": "oim", "compression": "tiny", "teacher": "mine", "distill": "x", "seed": 1}
-        run(config, words | {"overrides": []})
-        torch.set_num_threads(threads)
-        assert teacher_of("mine")[0]["name"] == "mine"
-    finally:
-        del sys.modules["psearch.models.my_tracker"]
+    [command] = re.findall(r"^    psearch (train .*)$", example, re.M)
+    for name, content in (("mypackage/tracker.py", code), ("mine/teacher/mine.yaml", node)):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(content)
+    tracker: dict[str, Any] = {"__name__": "tracker"}
+    exec(compile(code, "docs/distillation.md", "exec"), tracker)
+    torch.save(tracker["Tracker"](size=24).state_dict(), tmp_path / "FILE")
+    words = [sys.executable, "-m", "psearch", *command.split(), *TINY, "student.network.embedding=16"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*words, "directory=mine"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "16 of 24 dimensions keep" in done.stdout + done.stderr
+    assert json.loads((tmp_path / "outputs/mine/results.json").read_text())["teachers"][0]["name"] == "mine"
