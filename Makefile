@@ -17,7 +17,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup run compare test test-slow test-slurm test-browser golden bench lint type clean
+.PHONY: help setup run compare test test-slow test-slurm test-browser golden mutate bench lint type clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ test-browser: $(STAMP) ## The report in a headless Chromium (skipped where there
 
 golden: $(STAMP) ## Prove that a refactor changed nothing: trainings here and at BASE=<commit>, bit by bit
 	$(BIN)/python tests/golden.py $(BASE) $(ARGS)
+
+mutate: $(STAMP) ## How many of some 150 mistakes the tests notice (ARGS='names'; minutes)
+	@$(BIN)/python -m tests.mutation $(ARGS)
 
 bench: $(STAMP) ## The benchmarks, one at a time
 	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-only $(ARGS)

@@ -77,12 +77,8 @@ def test_optimisers_and_schedules_are() -> None:
 
 
 MODULES = {
-    "mine/__init__.py": (
-        "from os import getcwd\nfrom .term import Term, _private\nfrom psearch.build import build"
-    ),
-    "mine/term.py": (
-        "import os\nclass Term:\n    class Inner: ...\n    def make(): ...\ndef _private(): ...\nx = 3"
-    ),
+    "mine/__init__.py": "from os import getcwd\nfrom .term import *\nfrom psearch.build import build",
+    "mine/term.py": "import os\nclass Term:\n    class In: ...\n    def make(): ...\ndef _own(): ...\nx = 3",
     "miner.py": "class Term: ...",
 }
 

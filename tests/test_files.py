@@ -13,6 +13,7 @@ import pytest
 from filelock import FileLock
 
 from psearch.files import is_held, kept, new_folder, replace_bytes, replace_json, unfinished, write_arrays
+from psearch.records import RunRecord
 from psearch.runs import checkpoint
 from psearch.runs.directory import acquire
 from tests.colleague import done_by_a_colleague, readable_folder
@@ -38,7 +39,7 @@ def test_everything_has_the_mode_that_the_umask_says(tmp_path: Path, umask: int)
     with acquire(home / "s" / "run", {"seed": 1}) as run:
         for number in (1, 2):
             checkpoint.save(run.directory, {"step": number}, best=True)
-        run.finish({"status": "ok"})
+        run.finish(RunRecord.parse({"status": "ok"}))
     kept(home / "c" / "x.bin", lambda: b"x", write=replace_bytes, read=Path.read_bytes)
     found = {path: stat.S_IMODE(path.stat().st_mode) for path in (home, *home.rglob("*"))}
     assert len(found) > 12
@@ -111,7 +112,7 @@ def test_a_colleague_uses_what_is_finished_and_is_told_what_is_not(folder: Path)
     config = {"seed": 1}
     with acquire(folder / "done", config) as run:
         checkpoint.save(run.directory, {"step": 7})
-        run.finish({"status": "ok", "metrics": {}})
+        run.finish(RunRecord.parse({"status": "ok", "metrics": {}}))
     with acquire(folder / "half", config):
         pass
     keep(folder / "cache" / "file")

@@ -32,8 +32,8 @@ from psearch.identity import (
     stale,
     targets,
 )
+from psearch.runs.config import TeacherConfig
 from psearch.sources import signature_defaults
-from psearch.studies.teachers import recipe_of
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -49,16 +49,18 @@ student.anchors: count sizes aspects
 student.weights: rpn_object rpn_box roi_class roi_box identity qrpn_object similarity
 student.loading: flip multi_scale group_by_aspect shift scale colour erase per_identity
 compression.backbone: _target_ widths region_size strips name depth width pretrained frozen_norm
-compression.proposals: before after nms train_before train_after
-compression.anchor_loss: _target_ per_image positive foreground background
-compression.regions: _target_ per_image positive foreground background
+compression.proposals: pre_nms_top_n post_nms_top_n nms_thresh pre_nms_top_n_train post_nms_top_n_train
+compression.proposal_loss: _target_ batch_size_per_image positive_fraction fg_iou_thresh bg_iou_thresh
+compression.region_sampler: _target_ batch_size_per_image positive_fraction fg_iou_thresh bg_iou_thresh
 trainer: _target_ epochs batch_size clip decay_norms accumulate autocast channels_last norm
 trainer.optimizer: _target_ _partial_ lr weight_decay fused momentum
 trainer.schedule: _target_ _partial_ warmup warmup_epochs milestones cycle_momentum factor
 distill: _target_ weight teacher taps temperature foreground background attention relation alpha beta measure
-    direction scale margin aggregate update pull queue source mu nu per_image
+    direction scale margin aggregate update anchor_strength queue source mu nu
+    batch_size_per_image fg_iou_thresh
 evaluation: split galleries
-evaluation.evaluator: _target_ score nms protocol also keep limit low rerank
+evaluation.evaluator: _target_ score_threshold nms_threshold protocol also_protocols keep_top max_detections
+    low_score_threshold rerank
 evaluation.evaluator.rerank: _target_ k1 k2 overlap
 """
 """Every key of conf/ that decides a result, and every parameter with a default that its targets take. A new
@@ -104,7 +106,8 @@ def nodes() -> Iterator[tuple[str, dict[str, Any]]]:
     """Where each file of a group of `train` puts its keys, and its keys."""
     for group in ("data", "student", "compression", "trainer", "evaluation", "teacher", "distill", "logger"):
         for file in sorted((CONF / group).glob("*.yaml")):
-            yield (f"teacher.{file.stem}" if group == "teacher" else group), _own(file)
+            below = group == "teacher" or file.stem == "_fgd"  # which others include under a name
+            yield (f"{group}.{file.stem}" if below else group), _own(file)
     wholes = [file for group in ("experiment", "scale") for file in sorted((CONF / group).glob("*.yaml"))]
     yield from (("", _own(file)) for file in [CONF / "train.yaml", *wholes])
 
@@ -167,9 +170,16 @@ def changed(config: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
 VARIANT = {"student": "qeeps", "compression": "tiny", "teacher": "reid", "distill": "identities", "seed": 1}
 
 
+def recipe_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the teacher of a run is trained by."""
+    recipe = TeacherConfig.parse("reid", config["teacher"]["reid"], config["data"]).recipe
+    assert recipe is not None
+    return recipe.plain
+
+
 def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether all who ask agree that two configs are one run, with one teacher; they must agree."""
-    teachers = [address(recipe_of(config, "reid"), "data", "code") for config in (one, other)]
+    teachers = [address(recipe_of(config), "data", "code") for config in (one, other)]
     answers = {
         job_name(VARIANT, one, "data") == job_name(VARIANT, other, "data") and teachers[0] == teachers[1],
         deciding(one) == deciding(other),
@@ -234,7 +244,7 @@ def test_the_content_of_the_data_decides_not_its_place(config: dict[str, Any]) -
     moved = changed(config, "data.root", "elsewhere")
     assert job_name(VARIANT, config, "one") == job_name(VARIANT, moved, "one")
     assert job_name(VARIANT, config, "one") != job_name(VARIANT, config, "other")
-    recipe = recipe_of(config, "reid")
+    recipe = recipe_of(config)
     known = {address(recipe, data, code) for data in ("one", "other") for code in ("new", "old")}
     assert len(known) == 4 and {len(each) for each in known} == {12}
 
@@ -290,3 +300,18 @@ def test_code_counts_that_the_config_builds_and_not_that_which_watches(config: d
         changed(config, "logger", {"_target_": "psearch.report.page.x"}), root
     )
     assert code_of(config, root) != code_of(changed(config, "distill", {}), root)
+
+
+def test_code_of_an_extension_counts_and_that_of_torch_is_known_by_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "an_extension_of_mine.py"
+    config = {"distill": {"mine": {"_target_": f"{file.stem}.Mine"}}, "x": {"_target_": "torch.nn.Linear"}}
+    digests = []
+    for text in ("class Mine: pass", "class Mine: x = 1"):
+        file.write_text(text)
+        digests.append(code_of(config))
+    assert digests[0] != digests[1]
+    assert code_of({"x": config["x"]}) == code_of({})
+    assert code_of({"logger": config["distill"]}) == code_of({})

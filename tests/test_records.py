@@ -172,7 +172,7 @@ def test_a_config_is_a_plain_mapping_or_refused(tmp_path: Path, text: str) -> No
 
 def test_a_config_as_dotted_keys() -> None:
     config = {"a": {"b": 1, "c": {}}, "d": [1, "x"], "e": "text", "f": None}
-    assert flattened(config) == {"a.b": "1", "d": '[1, "x"]', "e": "text", "f": "null"}
+    assert flattened(config) == {"a.b": "1", "a.c": "{}", "d": '[1, "x"]', "e": "text", "f": "null"}
 
 
 def test_a_teacher_is_found_beside_its_study_wherever_outputs_are(

@@ -27,7 +27,7 @@ class TrainerOptions:
     With several ranks: batch_size is that of all together; norm: whether BatchNorm looks at each rank's part
     by itself ("local") or at the whole batch ("sync", on GPUs only); rank_timeout_s: how long a rank waits
     for another one before the training fails.
-    Raises ValueError for numbers below 1, an unknown autocast and an unknown norm.
+    Raises ValueError for numbers that make no sense, an unknown autocast and an unknown norm.
     """
 
     def __init__(
@@ -64,6 +64,13 @@ class TrainerOptions:
         for name, value in counts.items():
             if value < 1:
                 raise ValueError(f"trainer.{name}={value}: must be at least 1")
+        for name, value in {"workers": workers, "validate_every": validate_every}.items():
+            if value < 0:
+                raise ValueError(f"trainer.{name}={value}: must be at least 0")
+        if threads is not None and not 1 <= threads <= 1024:
+            raise ValueError(f"trainer.threads={threads}: null, or from 1 to 1024")
+        if clip is not None and not clip > 0:
+            raise ValueError(f"trainer.clip={clip}: null for no limit, or above 0")
         self.epochs, self.batch_size, self.accumulate = epochs, batch_size, accumulate
         self.optimizer, self.schedule = optimizer, schedule
         self.clip, self.decay_norms = clip, decay_norms

@@ -9,7 +9,7 @@ from operator import or_
 from pathlib import Path
 from typing import Any
 
-from psearch.build import Trust, trusting
+from psearch.build import Trust, build, trusting
 from psearch.config.compose import resolved, variant
 from psearch.config.overrides import check
 from psearch.config.trust import trust_of
@@ -138,6 +138,7 @@ def _compose(config_name: str, hydra: Sequence[str], point: Overrides) -> Job:
     config, trust = RunConfig.parse(resolved(cfg)), trust_of(cfg, settings)
     with trusting(trust):
         make_terms(config.terms)
+        build(config.trainer)
         data = data_of(config)
     keys, chosen, outputs = needed(config, data), variant(cfg, settings), config.outputs
     missing = tuple(key for key in keys if not ready(key, places.teachers_directory(outputs)))

@@ -43,7 +43,7 @@ class SearchCriterion(nn.Module):
                 raise ValueError(f"weight {name}={weight}: losses are {', '.join(names)}, weights at least 0")
         self.weights = {name: float(weights.get(name, 1.0)) for name in names}
         self.memory, self.proposal_loss, self.region_sampler = memory, proposal_loss, region_sampler
-        self._seen: tuple[Tensor, Tensor] | None = None
+        self._seen: list[tuple[Tensor, Tensor]] = []
 
     def pick(self, batch: Batch) -> Pick:
         """The boxes at which a network in training computes its losses."""
@@ -58,13 +58,13 @@ class SearchCriterion(nn.Module):
             embeddings = torch.cat([embeddings, output.query_embeddings])
             ids = torch.cat([ids, batch.query.ids])
             losses |= {name: loss(output, batch, targets) for name, loss in self.guided.items()}
-        self._seen = (embeddings.detach(), ids)
+        self._seen.append((embeddings.detach(), ids))
         return losses | {"identity": self.memory(embeddings, ids)}
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Update the memory with the people of the step that was just made: on every rank those of all
-        ranks."""
-        if self._seen is not None:
-            self.memory.update(*map(distributed.gather_rows, self._seen))
-            self._seen = None
+        """Update the memory with the people of all batches of the step that was just made, batch by batch: on
+        every rank those of all ranks."""
+        for seen in self._seen:
+            self.memory.update(*map(distributed.gather_rows, seen))
+        self._seen.clear()

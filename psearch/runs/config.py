@@ -129,6 +129,11 @@ class RunConfig(Recipe):
                 raise ValueError(f"{whole} has no {key}")
         data = _recipe(plain, whole)["data"]
         teachers = (plain.get("teacher") or {}).items()
+        if plain.get("distill") and not teachers:
+            raise ValueError(
+                f"distill={', '.join(plain['distill'])} needs a teacher: add teacher=reid (or oim, …), or "
+                "choose distill=none"
+            )
         return cls(
             **_recipe(plain, whole),
             plain=plain,

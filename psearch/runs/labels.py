@@ -65,13 +65,13 @@ def summary(results: Mapping[str, Any]) -> str:
     results: as in `results.json`.
     """
     protocol = results["protocol"]
-    rules = [f"{name} {protocol[name]}" for name in RULES if protocol[name] is not None]
+    rules = [f"{name} {protocol[name]}" for name in RULES if protocol.get(name) is not None]
     place = f"{protocol['dataset']} ({protocol['fingerprint']}) {protocol['split']}"
     lines = [
-        _metrics(results["metrics"], results["intervals"]),
+        _metrics(results.get("metrics", {}), results.get("intervals", {})),
         f"measured on {place}: {', '.join([_searched(protocol), *rules])}",
     ]
-    for name, other in results["searches"].items():
+    for name, other in results.get("searches", {}).items():
         lines.append(f"{name}: {_metrics(other, {})}; {_searched(other)}")
     return "\n".join(lines)
 
@@ -93,7 +93,7 @@ def _counts(protocol: Mapping[str, Any]) -> Iterator[str]:
     size = protocol["gallery_size"]
     yield f"{protocol['mode']}, {'whole gallery' if size == -1 else f'gallery {size}'}"
     yield f"{protocol['queries']} queries"
-    if protocol["queries_without_detection"]:
+    if protocol.get("queries_without_detection"):
         yield f"{protocol['queries_without_detection']} without detection"
-    if protocol["skipped"]:
+    if protocol.get("skipped"):
         yield f"{len(protocol['skipped'])} skipped, nobody to find"

@@ -22,7 +22,15 @@ from psearch.studies.ingredients import run_code
 from psearch.studies.measurement import device_named, split_named
 from psearch.studies.pictures import ranked_searches
 from psearch.studies.publish import track
-from psearch.studies.references import UNAVAILABLE, Student, brief, make_references, measure_costs, students
+from psearch.studies.references import (
+    UNAVAILABLE,
+    Student,
+    brief,
+    make_references,
+    measure_costs,
+    students,
+    unusable,
+)
 from psearch.types import Benchmark, Split
 
 log = logging.getLogger(__name__)
@@ -43,7 +51,8 @@ def compare_studies(studies: Sequence[Path], directory: Path | None = None, *, d
     members = {study: students(study) for study in studies}
     everyone = [member for own in members.values() for member in own]
     pictures: dict[str, Any] = {}
-    notes: list[str] = []
+    odd = [line for study in studies for line in unusable(study)]
+    notes = [f"no references, costs and pictures of {len(odd)} runs: {odd[0]}"] if odd else []
     if everyone:
         compare([member.directory for member in everyone])  # unlike ones are refused before any work
         where = device_named(device)

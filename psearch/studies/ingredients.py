@@ -15,7 +15,10 @@ from psearch.runs.config import Recipe, RunConfig, TeacherConfig
 TRAINING = ("psearch.engine.loop", "psearch.tasks.task", "psearch.studies.recipe")
 """Modules that any training goes through, whatever its config names."""
 
-RUN = (*TRAINING, "psearch.studies.assembly", "psearch.studies.measurement")
+TAUGHT = ("psearch.studies.assembly", "psearch.studies.identity_features")
+"""Those that a student goes through that learns from a teacher."""
+
+RUN = (*TRAINING, *TAUGHT, "psearch.studies.measurement")
 """Those of a student's run, which is taught and measured, too."""
 
 

@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -45,17 +45,24 @@ class Student:
 
 def students(study: Path) -> list[Student]:
     """All finished students of a study, where record and config are whole; the report lists the others."""
-    found = []
+    return [member for member in _members(study) if isinstance(member, Student)]
+
+
+def unusable(study: Path) -> list[str]:
+    """Why finished students of a study are compared by their records alone: a line each."""
+    return [member for member in _members(study) if isinstance(member, str)]
+
+
+def _members(study: Path) -> Iterator[Student | str]:
     for path in sorted(study.glob(f"*/{RESULTS}")):
         record = RunRecord.read(path.parent)
         if record is None or record.role != "student" or record.variant is None:
             continue
         try:
             plain = places.moved(read_config(path.parent / CONFIG), places.outputs_of(study))
-            found.append(Student(path.parent, RunConfig.parse(plain), record))
-        except (FileNotFoundError, ValueError):
-            continue
-    return found
+            yield Student(path.parent, RunConfig.parse(plain), record)
+        except (FileNotFoundError, ValueError) as error:
+            yield f"{CONFIG} of {path.parent.name}: {brief(error)}"
 
 
 def make_references(

@@ -88,13 +88,8 @@ def ready(name: str, home: Path) -> bool:
 def obtain(config: RunConfig, workplace: Workplace) -> list[TeacherRun]:
     """The teachers a run asks for, trained first if nobody did: other runs that want them wait meanwhile.
 
-    Raises ValueError if terms are chosen without a teacher, or a checkpoint cannot be read.
+    Raises ValueError if a checkpoint cannot be read.
     """
-    if not config.teachers:
-        raise ValueError(
-            f"distill={', '.join(config.terms)} needs a teacher: add teacher=reid (or oim, …), or choose "
-            "distill=none"
-        )
     return [_obtain(teacher, workplace, config.outputs) for teacher in config.teachers.values()]
 
 

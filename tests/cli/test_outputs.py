@@ -21,6 +21,7 @@ from psearch.config.compose import resolved
 from psearch.config.overrides import check
 from psearch.config.program import CONF
 from psearch.runs import places
+from psearch.runs.config import EvaluateConfig
 from psearch.studies.compare import compare_studies
 from psearch.studies.evaluate import evaluate
 from psearch.studies.train import run
@@ -93,7 +94,7 @@ def test_a_checkpoint_is_evaluated_from_elsewhere(scratch: Path, elsewhere: Path
     [last] = (scratch / "s").glob("oim-*/last.pt")
     with initialize_config_dir(str(CONF), version_base="1.3"):
         words = [f"checkpoint={last}", f"outputs={scratch}", "device=cpu"]
-        config = resolved(check("evaluate", words)[0])
+        config = EvaluateConfig.parse(resolved(check("evaluate", words)[0]))
     evaluate(config)
     assert len(list((scratch / "evaluate").iterdir())) == 1 and not list(elsewhere.iterdir())
 

@@ -15,7 +15,8 @@ import torch
 import yaml
 
 from psearch.__main__ import main
-from psearch.build import CONF
+from psearch.build import CONF, Trust, shipped
+from psearch.config.trust import check_kept
 from psearch.launch.slurm.ledger import Entry
 from psearch.runs import checkpoint
 from psearch.studies.train import run
@@ -91,6 +92,21 @@ def refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
     assert not list(here.rglob(MARK))
 
 
+@pytest.fixture
+def compared(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[], str]:
+    """Compare the study; what it says. The records are compared, and what is refused leaves no mark."""
+
+    def command() -> str:
+        monkeypatch.setattr(sys, "argv", ["psearch", "compare", "real", "--device", "cpu"])
+        main()
+        assert not list(here.rglob(MARK))
+        return capsys.readouterr().out
+
+    return command
+
+
 def trap(target: str) -> dict[str, Any]:
     return {"_target_": target, **TRAPS[target]}
 
@@ -141,15 +157,15 @@ def test_a_teachers_checkpoint(here: Path, refused: Callable[..., str]) -> None:
     assert "os.system is refused" in refused("train", *words)
 
 
-def test_the_config_of_a_study(here: Path, refused: Callable[..., str]) -> None:
+def test_the_config_of_a_study(here: Path, compared: Callable[[], str]) -> None:
     file = member(here) / "config.yaml"
     config = yaml.safe_load(file.read_text())
     said = {"extensions": ["os"], "hydra": {"searchpath": [f"file://{here}/outputs"]}}
     file.write_text(yaml.safe_dump({**config, **said, "data": trap("os.system")}))
-    assert "os.system is refused" in refused("compare", "real", "--device", "cpu")
+    assert "os.system is refused" in compared()
 
 
-def test_the_results_of_a_study(here: Path, refused: Callable[..., str]) -> None:
+def test_the_results_of_a_study(here: Path, compared: Callable[[], str]) -> None:
     """They say where the teacher lies."""
     [teacher] = (here / "outputs/teachers").glob("reid-*/last.pt")
     spoil(teacher, lambda config: config.update(student=trap("os.system")), here / "given")
@@ -157,7 +173,7 @@ def test_the_results_of_a_study(here: Path, refused: Callable[..., str]) -> None
     results = json.loads(file.read_text())
     results["teachers"][0]["directory"] = "given"
     file.write_text(json.dumps(results))
-    assert "os.system is refused" in refused("compare", "real", "--device", "cpu")
+    assert "os.system is refused" in compared()
 
 
 LINES = [
@@ -228,11 +244,19 @@ def test_an_option_of_hydra(refused: Callable[..., str], option: str) -> None:
 
 def test_what_ships_names_nothing_that_starts_a_program() -> None:
     """The allow-list is what the files of conf/ say; a new line there is looked at here."""
-    from psearch.build import shipped
-
     assert {name.split(".")[1] for name in shipped() if name.startswith("psearch.")} <= {
         "data", "models", "losses", "distill", "evaluation", "tracking", "tasks", "engine",
     }  # fmt: skip
     others = {name for name in shipped() if not name.startswith("psearch.")}
     assert others == {"torch.optim.AdamW", "torch.optim.SGD", "hydra_plugins.psearch_study.StudySweeper"}
     assert CONF.is_dir()
+
+
+def test_what_the_command_line_says_again_is_taken_from_the_ledger() -> None:
+    trust = Trust(frozenset({"mypackage"}))
+    kept = ["seed=1", "distill=[a,b]", "hydra/launcher=slurm", "hydra.launcher.partition=gpu"]
+    more = ["extensions=[mypackage]", "hydra.launcher.setup=[module load cuda]"]
+    check_kept([*kept, *more], more[1:], trust)
+    for said, trusted in (((), trust), (more[1:], Trust())):
+        with pytest.raises(ValueError, match="a file is not trusted with it: say it on this command line"):
+            check_kept([*kept, *more], said, trusted)

@@ -78,6 +78,14 @@ def mirrored(number, train):
     return [boxes for batch in epoch(loader, number) for boxes in batch.boxes]
 
 
+@pytest.mark.parametrize(("flip", "least", "most"), [(0.0, 0, 0), (0.2, 0.1, 0.3), (1.0, 1, 1)])
+def test_flip_is_the_probability_of_a_mirror_image(flip, least, most):
+    """Of 200 training scenes."""
+    loader = SceneLoader(LANDSCAPE, batch_size=20, train=True, flip=flip)
+    lefts = torch.cat([boxes[:, 0] for n in range(10) for batch in epoch(loader, n) for boxes in batch.boxes])
+    assert len(lefts) == 200 and least <= (lefts > 40).float().mean() <= most
+
+
 @pytest.mark.parametrize(
     ("size", "sides", "expected"),
     [

@@ -8,6 +8,7 @@ from psearch.distill.distillation import Distillation
 from psearch.distill.identities import Identities, first, identity_table, mean, medoid
 from psearch.distill.teacher import IdentityFeatures, Teacher
 from psearch.distill.term import Term
+from psearch.losses.identity import IdentityMemory
 from tests import toys
 
 
@@ -91,6 +92,20 @@ def test_switches_reach_the_memory():
         assert torch.equal(criterion.memory.table, torch.eye(16)[:5]) and len(criterion.memory.queue) == 0
         criterion.memory.update(normalize(torch.ones(1, 16), dim=1), torch.tensor([2]))
         assert torch.equal(criterion.memory.table, torch.eye(16)[:5]) != moves
+
+
+@pytest.mark.parametrize(
+    ("options", "row"), [({"update": "momentum"}, [1.0, 1.0]), ({"update": "anchored"}, [1 + 2**0.5, 1.0])]
+)
+def test_only_an_anchored_row_is_drawn_back_to_the_teachers(options, row):
+    """(1, 0) and (0, 1) meet in (1, 1) / √2; half-way back to (1, 0) from there is the direction of
+    (1, 0) + (1, 1) / √2, that is of (1 + √2, 1)."""
+    memory = IdentityMemory(1, size=2, queue=0)
+    Identities(source="prototypes", anchor_strength=0.5, **options).prepare(
+        teacher(prototypes=torch.tensor([[1.0, 0.0]])), memory
+    )
+    memory.update(torch.tensor([[0.0, 1.0]]), torch.tensor([0]))
+    torch.testing.assert_close(memory.table[0], normalize(torch.tensor(row), dim=0))
 
 
 @pytest.mark.parametrize("options", [{"update": "froze"}, {"source": "lut"}, {"aggregate": "median"}])

@@ -25,6 +25,7 @@ from psearch.distill.regions import Regions
 from psearch.distill.relations import Relations
 from psearch.distill.teacher import IdentityFeatures, Teacher
 from psearch.distill.triplets import Triplets
+from psearch.types import SearchOutput
 from tests import toys
 
 PARTS = frozenset(
@@ -296,13 +297,14 @@ def test_fgd_is_its_sums() -> None:
     torch.testing.assert_close(where.mean(dim=(1, 2)), torch.ones(2))
 
 
-def test_the_hard_loss_makes_room_for_the_soft_one() -> None:
+@pytest.mark.parametrize(("term", "hard"), [(Regions, "roi_class"), (Objectness, "rpn_object")])
+def test_the_hard_loss_makes_room_for_the_soft_one(term: type[Regions | Objectness], hard: str) -> None:
     """At weight 1 the student keeps the share μ of its own loss; at weight 0 (watched) all of it."""
     for weight, share in ((0.0, 1.0), (0.5, 0.85), (1.0, 0.7), (3.0, 0.7)):
-        term = Regions(mu=0.7, weight=weight)
-        distillation = Distillation([teacher()], {"regions": term}, student=toys.network())
-        weights = distillation.weigh({"roi_class": 2.0, "roi_box": 1.0})
-        assert weights == pytest.approx({"roi_class": 2 * share, "roi_box": 1.0, "distill/regions": weight})
+        terms = {"soft": term(mu=0.7, weight=weight)}
+        distillation = Distillation([teacher(toys.network(seed=9))], terms, student=toys.network())
+        weights = distillation.weigh({hard: 2.0, "roi_box": 1.0})
+        assert weights == pytest.approx({hard: 2 * share, "roi_box": 1.0, "distill/soft": weight})
 
 
 def test_bounded_regression_forgives_who_beats_the_teacher() -> None:
@@ -311,3 +313,87 @@ def test_bounded_regression_forgives_who_beats_the_teacher() -> None:
     theirs = torch.tensor([[0.5, 0, 0, 0], [0.1, 0, 0, 0], [0.31, 0, 0, 0]])
     found = bounded_regression(ours, theirs, truth, margin=0.01)
     torch.testing.assert_close(found, torch.tensor([0.0, 0.25, 0.09]))
+
+
+def test_distances_at_several_taps_add_up() -> None:
+    """Each map of zeros is off by 1 at one tap and by 2 at the other: 1 + 4."""
+    term = Features(taps=["c3", "c4"])
+    term.adapters.update({"c3": nn.Identity(), "c4": nn.Identity()})
+    maps = torch.zeros(2, 3, 4, 5)
+    ours = SearchOutput(features={"c3": maps + 1, "c4": maps + 2})
+    theirs = SearchOutput(features={"c3": maps, "c4": maps})
+    assert term(ours, theirs, toys.batch()).item() == pytest.approx(5)
+
+
+def test_hints_always_adapt_and_other_maps_only_where_channels_differ() -> None:
+    """At c3 both have 16 channels, at c4 the student 16 and the teacher 32."""
+    for term, kinds in ((Features, [nn.Conv2d, nn.Conv2d]), (PKD, [nn.Identity, nn.Conv2d])):
+        made = term(taps=["c3", "c4"])
+        made.attach(toys.network(), teacher())
+        assert [type(adapter) for adapter in made.adapters.values()] == kinds
+
+
+def of_one_image(batch, *anchors: list[float]):
+    """The first image of a batch with one person, and what both networks say of some anchors there."""
+    batch = replace(one(batch, 0), images=torch.zeros(1, 3, 64, 96), boxes=[torch.tensor([[0.0, 0, 10, 10]])])
+    nothing = torch.zeros(1, len(anchors))
+    said = SearchOutput(
+        anchors=torch.tensor(anchors), objectness=nothing, anchor_deltas=nothing[..., None].expand(-1, -1, 4)
+    )
+    return batch, said
+
+
+def test_anchors_are_regressed_to_people_they_overlap_but_not_to_ignored_ones() -> None:
+    """Where everything is unsure the soft part is ln 2. The first anchor is the person, and each of its four
+    deltas off by 3; the second overlaps them by 0.6 only. All is shared by the two of them."""
+    batch, said = of_one_image(toys.batch(people=(1, 0)), [0.0, 0, 10, 10], [0.0, 0, 10, 6])
+    said = replace(said, anchor_deltas=torch.full((1, 2, 4), 3.0))
+    term = Objectness(mu=0.75, nu=0.25)
+    assert term(said, said, batch).item() == pytest.approx(0.25 * math.log(2) + 0.25 * 36 / 2)
+    nobody = replace(batch, ignore=[torch.ones(1, dtype=torch.bool)])
+    assert term(said, said, nobody).item() == pytest.approx(0.25 * math.log(2))
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "cost"),
+    [
+        ([0.0, 1.0], [9.0, 0.0], math.log(2)),  # the teacher is sure of the first, the student is not
+        ([9.0, 0.0], [0.0, 1.0], math.log1p(math.exp(9)) - 9 / 2),  # the student is, the teacher is not
+    ],
+)
+def test_soft_targets_are_given_where_either_network_sees_a_person(
+    student: list[float], teacher: list[float], cost: float
+) -> None:
+    """One anchor of two is taken, the first."""
+    batch, said = of_one_image(toys.batch(people=(1, 0)), [50.0, 0, 60, 10], [70.0, 0, 80, 10])
+    ours, theirs = (replace(said, objectness=torch.tensor([logits])) for logits in (student, teacher))
+    loss = Objectness(mu=0.0, nu=0.0, batch_size_per_image=1)(ours, theirs, batch)
+    assert loss.item() == pytest.approx(cost, rel=1e-3)
+
+
+def test_soft_targets_of_a_region_by_hand() -> None:
+    """At T = 2 the teacher says 3/4 background, where a mistake weighs 1.5, and the student 1/4; μ = 1/4
+    leaves 3/4 of it."""
+    batch, _ = of_one_image(toys.batch(people=(1, 0)), [0.0] * 4)
+    sure = 2 * math.log(3)
+    said = SearchOutput(boxes=[torch.tensor([[50.0, 0, 60, 10]])], box_deltas=torch.zeros(1, 4))
+    ours = replace(said, box_logits=torch.tensor([[0.0, sure]]))
+    theirs = replace(said, box_logits=torch.tensor([[sure, 0.0]]))
+    wanted = 1.5 * 3 / 4 * math.log(4) + 1 / 4 * math.log(4 / 3)
+    assert Regions(mu=0.25, temperature=2.0)(ours, theirs, batch).item() == pytest.approx(0.75 * wanted)
+
+
+def test_a_place_of_the_map_belongs_to_the_smallest_person_there_and_to_no_ignored_one() -> None:
+    """4 x 6 places of 16 pixels. The small person (1 place) stands in front of the large one (2 x 3),
+    whichever is listed first; the ignored one is background."""
+    small, large, ignored = [16.0, 16, 32, 32], [0.0, 0, 48, 32], [64.0, 32, 96, 64]
+    wanted = torch.zeros(4, 6)
+    wanted[:2, :3], wanted[1, 1] = 1 / 6, 1.0
+    for boxes, ignore in (([small, large, ignored], [0, 0, 1]), ([ignored, large, small], [1, 0, 0])):
+        batch = replace(
+            one(toys.batch(), 0),
+            images=torch.zeros(1, 3, 64, 96),
+            boxes=[torch.tensor(boxes)],
+            ignore=[torch.tensor(ignore).bool()],
+        )
+        torch.testing.assert_close(people_mask(batch, torch.zeros(1, 5, 4, 6))[0], wanted)

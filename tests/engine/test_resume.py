@@ -114,6 +114,16 @@ def test_a_kill_costs_the_work_since_the_last_epoch(
     assert done["steps"] == 24
 
 
+def test_seconds_add_up_over_attempts(tmp_path: Path) -> None:
+    """An hour before the kill and a moment after it; nothing is added where nothing is trained."""
+    with pytest.raises(Killed):
+        train(tmp_path, disturbance(1, 0, kill))
+    checkpoint.save(tmp_path, checkpoint.load(tmp_path / "last.pt") | {"seconds": 3600.0})
+    done = train(tmp_path)
+    assert 3600 < done["seconds"] < 3660
+    assert train(tmp_path)["seconds"] == done["seconds"]
+
+
 def test_sigkill_of_a_real_process_frees_the_directory(tmp_path: Path, undisturbed: Path) -> None:
     script = (
         "import os, signal, pathlib, tests.engine.test_resume as t\n"

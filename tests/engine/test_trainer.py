@@ -92,6 +92,28 @@ def test_the_seed_decides_all_chance_whatever_was_drawn_before(tmp_path: Path) -
     assert torch.equal(ends[0], ends[1]) and not torch.equal(ends[0], ends[2])
 
 
+class Drawing(Linear):
+    """Notes what chance says at each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: list[float] = []
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        self.drawn.append(float(torch.rand(())))
+        return super().forward(batch)
+
+
+def test_chance_is_another_one_at_every_step_of_every_epoch(tmp_path: Path) -> None:
+    """No draw comes twice, neither in the next epoch nor by another seed."""
+    drawn = []
+    for seed in (0, 1):
+        task = Drawing()
+        fit(tmp_path / str(seed), task, seed=seed, epochs=3, length=4)
+        drawn += task.drawn
+    assert len(drawn) == len(set(drawn)) == 2 * 3 * 4
+
+
 def test_raw_losses_are_logged_and_weights_are_applied(tmp_path: Path) -> None:
     def more(answer: Tensor, batch: Batch) -> dict[str, Tensor]:
         return {"extra": answer.mean() * 0 + 3.0}
@@ -160,9 +182,45 @@ def test_a_rest_of_an_epoch_counts_as_a_full_step(tmp_path: Path) -> None:
     assert task.stepped == 6
 
 
-def test_the_gradient_is_clipped_and_its_norm_before_that_is_logged(tmp_path: Path) -> None:
+class Slope(Linear):
+    """A loss whose gradient is 1 for each weight, at every batch."""
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return {"pull": self.network.weight.sum()}
+
+
+@pytest.mark.parametrize(("length", "accumulate", "steps"), [(4, 2, 2), (3, 2, 2), (2, 5, 1), (5, 3, 2)])
+def test_a_step_is_the_mean_of_the_batches_it_has(
+    tmp_path: Path, length: int, accumulate: int, steps: int
+) -> None:
+    """At rate 1 every step moves a weight by 1, also the last one of an epoch, which has fewer batches."""
+    task = Slope()
+    fit(tmp_path, task, length=length, accumulate=accumulate, clip=None)
+    torch.testing.assert_close(task.network.weight.detach(), torch.full((3, 6), 0.5 - steps))
+
+
+def test_the_schedule_counts_steps_and_the_rate_follows_it(tmp_path: Path) -> None:
+    """Five batches by twos make three steps, and the rate is halved after each."""
+    told: list[dict[str, int]] = []
+
+    def halving(optimizer: torch.optim.Optimizer, **counts: int) -> torch.optim.lr_scheduler.LRScheduler:
+        told.append(counts)
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5**step)
+
+    task = Slope()
+    rows = fit(tmp_path, task, length=5, accumulate=2, clip=None, schedule=halving)
+    assert told == [{"epochs": 1, "steps_per_epoch": 3}]
+    assert [row["train/lr"] for row in rows] == [1.0, 0.5, 0.5, 0.25, 0.125]
+    torch.testing.assert_close(task.network.weight.detach(), torch.full((3, 6), 0.5 - 1.75))
+
+
+@pytest.mark.parametrize("autocast", [None, "fp16"])
+def test_the_gradient_is_clipped_and_its_norm_before_that_is_logged(
+    tmp_path: Path, autocast: str | None
+) -> None:
+    """Also where losses are scaled: the limit is that of the gradient, not of the scaled one."""
     task = Linear()
-    row = fit(tmp_path, task, length=1, clip=0.01)[0]
+    row = fit(tmp_path, task, length=1, clip=0.01, autocast=autocast)[0]
     moved = torch.stack([(parameter.detach() - 0.5).norm() for parameter in task.parameters()]).norm()
     assert float(moved) == pytest.approx(0.01, rel=1e-3) and row["train/grad_norm"] > 0.1
 

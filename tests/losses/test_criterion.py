@@ -63,6 +63,49 @@ def test_region_losses_by_hand():
     torch.testing.assert_close(losses["roi_box"], by_hand)
 
 
+def test_background_is_nobody_to_identity_and_memory():
+    """Boxes far from everybody change neither the loss nor what is remembered."""
+    network, batch = toys.network().eval(), toys.batch(people=(1, 1))
+    far = torch.tensor([[0.0, 0.0, 4.0, 4.0]])
+    losses, tables = [], []
+    for more in (far[:0], far):
+        criterion = toys.criterion()
+        boxes = [torch.cat([own, more]) for own in batch.boxes]
+        output = network(batch.images, lambda propose, boxes=boxes: boxes)
+        losses.append(criterion(output, batch)["identity"])
+        criterion.after_step()
+        tables.append(criterion.memory.table)
+    torch.testing.assert_close(losses[0], losses[1])
+    torch.testing.assert_close(tables[0], tables[1])
+
+
+def test_the_memory_learns_after_the_step_and_not_before():
+    network, criterion, batch = toys.network(), toys.criterion(), toys.batch()
+    criterion(network(batch.images, criterion.pick(batch)), batch)
+    assert not criterion.memory.table.any()
+    criterion.after_step()
+    seen = torch.cat(batch.ids)
+    lengths = criterion.memory.table.norm(dim=1)
+    assert {i for i, length in enumerate(lengths) if length > 0} == set(seen[seen >= 0].tolist())
+
+
+def test_the_memory_learns_from_every_batch_of_an_accumulated_step():
+    """Two batches and one step leave what two batches with a step each would; a further step nothing."""
+    network, batches = toys.network().eval(), [toys.batch(seed) for seed in (0, 1)]
+    together, apart = toys.criterion(), toys.criterion()
+    for batch in batches:
+        output = network(batch.images, lambda propose, batch=batch: batch.boxes)
+        for criterion in (together, apart):
+            criterion(output, batch)
+        apart.after_step()
+    for _ in range(2):
+        together.after_step()
+        for name, buffer in together.memory.state_dict().items():
+            assert torch.equal(buffer, apart.memory.state_dict()[name])
+    seen = torch.cat([ids for batch in batches for ids in batch.ids])
+    assert {i for i, row in enumerate(together.memory.table) if row.any()} == set(seen[seen >= 0].tolist())
+
+
 @pytest.mark.parametrize("weights", [{"identiti": 1.0}, {"identity": -1.0}])
 def test_unknown_or_negative_weights_are_refused(weights):
     known = toys.criterion()

@@ -97,3 +97,48 @@ def test_state_dict_restores_the_queue_head():
     other = IdentityMemory(4, size=8, queue=3)
     other.load_state_dict(memory.state_dict())
     assert int(other.queue_ptr) == 2 and torch.equal(other.queue, memory.queue)
+
+
+def one_person(momentum=0.5, strength=0.0):
+    """A memory of one person, whose row is (1, 0)."""
+    memory = IdentityMemory(1, size=2, momentum=momentum, queue=0)
+    memory.load_table(torch.tensor([[1.0, 0.0]]), frozen=False, anchor_strength=strength)
+    return memory
+
+
+def test_momentum_is_the_share_of_the_old_row_that_stays():
+    """3/4 of (1, 0) and 1/4 of (0, 1) point to (3, 1)."""
+    memory = one_person(momentum=0.75)
+    memory.update(torch.tensor([[0.0, 1.0]]), torch.tensor([0]))
+    torch.testing.assert_close(memory.table, torch.tensor([[3.0, 1.0]]) / 10**0.5)
+
+
+def test_pull_is_how_far_a_row_goes_back_to_the_adopted_one():
+    """Without momentum the row becomes (0, 1); a quarter of the way back to (1, 0) points to (1, 3)."""
+    memory = one_person(momentum=0.0, strength=0.25)
+    memory.update(torch.tensor([[0.0, 1.0]]), torch.tensor([0]))
+    torch.testing.assert_close(memory.table, torch.tensor([[1.0, 3.0]]) / 10**0.5)
+
+
+def test_a_person_seen_twice_in_a_step_is_updated_twice_in_order():
+    """(1, 0) and (0, 1) meet at 45 degrees; half-way from there to (1, 0) is 22.5 degrees."""
+    memory = one_person()
+    memory.update(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([0, 0]))
+    torch.testing.assert_close(memory.table[0, 1] / memory.table[0, 0], torch.tensor(2**0.5 - 1))
+
+
+def test_the_queue_goes_round_in_a_circle_and_the_oldest_leaves_first():
+    """Two people, then two more, in a queue of three: the fourth takes the place of the first."""
+    memory = IdentityMemory(1, size=1, queue=3)
+    for rows in ([[1.0], [2.0]], [[3.0], [4.0]]):
+        memory.update(torch.tensor(rows), torch.tensor([-1, -1]))
+    assert memory.queue[:, 0].tolist() == [4, 2, 3] and int(memory.queue_ptr) == 1
+
+
+def test_more_people_than_the_queue_holds_leave_it_as_if_they_had_come_one_by_one():
+    """Of five, places 0, 1, 2, 0, 1 in turn: the last three stay, and the next one goes to place 2."""
+    memory = IdentityMemory(1, size=1, queue=3)
+    memory.update(torch.tensor([[1.0], [2.0], [3.0], [4.0], [5.0]]), torch.full((5,), -1))
+    assert memory.queue[:, 0].tolist() == [4, 5, 3] and int(memory.queue_ptr) == 2
+    memory.update(torch.tensor([[6.0]]), torch.tensor([-1]))
+    assert memory.queue[:, 0].tolist() == [4, 5, 6] and int(memory.queue_ptr) == 0

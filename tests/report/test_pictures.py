@@ -92,7 +92,7 @@ def test_a_better_scored_detection_that_fits_worse_is_wrong_in_the_picture_too()
         (0.0, 0.0, 10.0, 20.0),
         (0.0, 25.0, 10.0, 45.0),
     ]
-    measured = evaluate_detection([scene], [Detections(found, scores, np.zeros((3, 1)))], score=0.5)
+    measured = evaluate_detection([scene], [Detections(found, scores, np.zeros((3, 1)))], score_threshold=0.5)
     assert measured.found == colours(scene, found).count(RIGHT) == 2
     assert measured.AP < 1  # the number says that the best-scored detection is a false alarm
 
@@ -106,7 +106,7 @@ def test_no_picture_contradicts_the_number_beside_it(seed: int) -> None:
     found = (np.repeat(boxes, 3, axis=0) + draw.normal(0, 3, (27, 4))).astype(np.float32)
     found[:, 2:] = np.maximum(found[:, 2:], found[:, :2])
     scores = np.sort(draw.random(27).astype(np.float32))[::-1]
-    counted = evaluate_detection([scene], [Detections(found, scores, np.zeros((27, 1)))], score=0.0)
+    counted = evaluate_detection([scene], [Detections(found, scores, np.zeros((27, 1)))], score_threshold=0.0)
     drawn = colours(scene, found)
     assert drawn.count(RIGHT) == counted.found
     assert drawn.count(MISSED) == counted.people - counted.found

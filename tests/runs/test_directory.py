@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from psearch.engine.signals import Interrupted
+from psearch.records import RunRecord
 from psearch.runs.directory import acquire
 
 CONFIG = {
@@ -124,12 +125,12 @@ def test_the_first_error_survives_a_directory_that_is_gone(tmp_path: Path) -> No
 
 def test_finished_means_results_with_status_ok(tmp_path: Path) -> None:
     with acquire(tmp_path, CONFIG) as run:
-        assert not run.finished and run.results is None
-        run.finish({"status": "ok", "metrics": {"mAP": 0.1}})
+        assert not run.finished and run.record is None
+        run.finish(RunRecord.parse({"status": "ok", "metrics": {"mAP": 0.1}}))
     with acquire(tmp_path, CONFIG) as run:
-        assert run.finished and run.results == {"status": "ok", "metrics": {"mAP": 0.1}}
+        assert run.finished and run.record == RunRecord(metrics={"mAP": 0.1})
         with pytest.raises(ValueError, match="metrics.mAP is nan"):
-            run.finish({"status": "ok", "metrics": {"mAP": float("nan")}})
+            run.finish(RunRecord.parse({"status": "ok", "metrics": {"mAP": float("nan")}}))
         assert run.finished and not list(tmp_path.glob("*.tmp"))
         (tmp_path / "results.json").write_text('{"status": "o')
         assert not run.finished

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from psearch.records import located
 from psearch.runs import places
 
 
@@ -75,18 +76,18 @@ def test_a_record_names_no_machine_and_is_found_again_anywhere(tmp_path: Path) -
     home = tmp_path / "scratch"
     (home / "teachers/t").mkdir(parents=True)
     record = places.recorded(home / "teachers/t", home)
-    assert record == "outputs/teachers/t" and places.located(record, home) == home / "teachers/t"
+    assert record == "outputs/teachers/t" and located(record, home) == home / "teachers/t"
     home.rename(tmp_path / "moved")
-    assert places.located(record, tmp_path / "moved") == tmp_path / "moved/teachers/t"
+    assert located(record, tmp_path / "moved") == tmp_path / "moved/teachers/t"
     for written in (record, home / "teachers/t"):  # the second as records were written before
-        assert places.located(written, tmp_path / "moved") == tmp_path / "moved/teachers/t"
+        assert located(written, tmp_path / "moved") == tmp_path / "moved/teachers/t"
     assert places.recorded(Path("elsewhere/t"), home) == "elsewhere/t"
 
 
 def test_what_lies_elsewhere_is_found_where_the_record_says(tmp_path: Path) -> None:
     (tmp_path / "theirs/t").mkdir(parents=True)
     record = places.recorded(tmp_path / "theirs/t", Path("outputs"))
-    assert places.located(record, Path("outputs")) == tmp_path / "theirs/t"
+    assert located(record, Path("outputs")) == tmp_path / "theirs/t"
 
 
 def test_a_config_moves_with_its_outputs() -> None:

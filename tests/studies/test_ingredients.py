@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,22 @@ import torch
 from hydra import initialize_config_dir
 from PIL import Image
 
+from psearch.data.fingerprints import Fingerprints
 from psearch.identity import job_name
 from psearch.launch.plan import Plan, make_plan
-from psearch.records import RunRecord
+from psearch.records import RunRecord, TeacherEntry
 from psearch.runs import checkpoint
 from psearch.runs.config import RunConfig
+from psearch.sources import code_closure
 from psearch.studies import ingredients
-from psearch.studies.ingredients import data_of
+from psearch.studies.ingredients import (
+    data_of,
+    outdated,
+    run_code,
+    teacher_directories,
+    teacher_directory,
+    training_code,
+)
 from psearch.studies.train import run
 from tests.data.published_layouts import small_coco
 from tests.study import CONF, TINY, composed, teachers
@@ -180,3 +190,60 @@ def test_a_dry_run_tells_what_the_real_command_does(tmp_path: Path, monkeypatch:
     assert {path.resolve() for path in places} == students | trained and len(students) == 3
     with initialize_config_dir(str(CONF), version_base="1.3"):
         assert "0 teachers to train, 0 runs, 3 done already" in make_plan("train", [], points).preview("here")
+
+
+DATA = Fingerprints("whole", "train")
+
+
+@pytest.fixture
+def readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The modules that count in place of their digest."""
+
+    def names(roots: Iterable[str], packages: tuple[str, ...]) -> str:
+        return " ".join(sorted(code_closure(roots, packages)))
+
+    monkeypatch.setattr("psearch.identity.code_digest", names)
+
+
+@pytest.mark.usefixtures("readable")
+def test_code_that_teaches_and_measures_is_a_students_and_code_of_its_teachers_is_theirs() -> None:
+    config, _ = composed(*TAUGHT)
+    recipe = config.teachers["reid"].recipe
+    assert recipe is not None
+    own, teachers_own = set(run_code(config).split()), set(training_code(recipe).split())
+    assert {"psearch.engine.loop", "psearch.engine.optimization", "psearch.models.backbone"} <= (
+        own & teachers_own
+    )
+    assert {"psearch.studies.assembly", "psearch.studies.measurement"} <= own - teachers_own
+    assert {"psearch.losses.identity", "psearch.distill.identities"} <= own - teachers_own
+    assert {"psearch.losses.reid", "psearch.tasks.reid", "psearch.data.crops"} <= teachers_own - own
+
+
+def test_a_teacher_lies_where_its_recipe_its_training_data_and_its_code_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not where the scenes it is never trained on say."""
+    config, _ = composed(*TAUGHT)
+    other, _ = composed(*TAUGHT, "teacher.reid.trainer.epochs=3")
+    one, longer = config.teachers["reid"], other.teachers["reid"]
+    place = teacher_directory(one, DATA, config.outputs)
+    assert place.name.startswith("reid-")
+    assert teacher_directory(one, Fingerprints("another", "train"), config.outputs) == place
+    assert teacher_directory(one, Fingerprints("whole", "another"), config.outputs) != place
+    assert teacher_directory(longer, DATA, config.outputs) != place
+    monkeypatch.setattr(ingredients, "training_code", lambda recipe: "edited")
+    assert teacher_directory(one, DATA, config.outputs) != place
+
+
+def test_a_finished_run_is_outdated_by_its_code_and_by_each_teacher_that_it_trained(tmp_path: Path) -> None:
+    config, _ = composed(*TAUGHT)
+    [place] = teacher_directories(config, DATA).values()
+    fresh = RunRecord(
+        code={"closure": run_code(config)}, teachers=(TeacherEntry("reid", f"outputs/teachers/{place.name}"),)
+    )
+    assert outdated(fresh, config, DATA) == []
+    assert outdated(replace(fresh, code={"closure": "former"}), config, DATA) == ["code"]
+    assert outdated(fresh, config, Fingerprints("whole", "another")) == ["teacher reid"]
+    assert outdated(RunRecord(), config, DATA) == ["code", "teacher reid"]
+    given = replace(config.teachers["reid"], recipe=None, checkpoint=tmp_path / "last.pt")
+    assert outdated(fresh, replace(config, teachers={"reid": given}), DATA) == []
