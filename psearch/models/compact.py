@@ -9,6 +9,7 @@ from torchvision.models.resnet import BasicBlock
 
 from psearch.models.backbone import Backbone
 from psearch.types import Tap
+from psearch.weights import Source
 
 
 def _block(channels: int, out: int, stride: int) -> nn.Sequential:
@@ -22,7 +23,8 @@ class Compact(Backbone):
     """A stem, three residual stages at strides 4, 8, 8 and a residual region head.
 
     widths: channels of stem, the three stages and the head; multiples of 16 (other counts can be
-    pathologically slow on a CPU). region_size: bins that RoIAlign cuts; the head halves them.
+    pathologically slow on a CPU). region_size: bins that RoIAlign cuts; the head halves them. weights: a file
+    to start from.
     Source: our own; the size is what trains from scratch in minutes on one core.
     """
 
@@ -30,7 +32,12 @@ class Compact(Backbone):
     align_samples = 1
 
     def __init__(
-        self, *, widths: Sequence[int], region_size: Sequence[int] = (8, 4), strips: int = 4
+        self,
+        *,
+        widths: Sequence[int],
+        region_size: Sequence[int] = (8, 4),
+        strips: int = 4,
+        weights: Source = None,
     ) -> None:
         super().__init__()
         if len(widths) != 5:
@@ -46,5 +53,5 @@ class Compact(Backbone):
         self.taps = {"c2": Tap(two, 4), "c3": Tap(three, 8), "c4": Tap(four, 8)}
         height, width = region_size
         self.region_size = (height, width)
-        self.region_channels, self.strips = five, strips
+        self.region_channels, self.strips, self.weights = five, strips, weights
         self.region_map = ((height + 1) // 2, (width + 1) // 2)

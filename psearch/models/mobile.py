@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from torch import nn
+from torchvision.models import get_model
 
-from psearch.models.backbone import Backbone, classifier
+from psearch.models.backbone import Backbone
+from psearch.models.pretrained import from_torchvision, frozen
 from psearch.types import Tap
+from psearch.weights import Source
 
 
 class Cut(NamedTuple):
@@ -31,18 +34,20 @@ class MobileC4(Backbone):
     Le 2019), cut as ResNets are in C4 Faster R-CNN: taps c2, c3, c4 at strides 4, 8, 16, and what follows c4
     as region head.
 
-    name: torchvision's. pretrained: ImageNet weights. frozen_norm: BatchNorm keeps their statistics. Raises
-    ValueError for other names, or weights that cannot be had.
+    name: torchvision's. weights: of ImageNet by name, or a file. frozen_norm: BatchNorm keeps their
+    statistics. Raises ValueError for other names, and for a norm that is frozen before it learnt.
     """
 
     region_size = (14, 14)
     region_map = (7, 7)
 
-    def __init__(self, *, name: str, pretrained: bool = False, frozen_norm: bool = False) -> None:
+    def __init__(self, *, name: str, weights: Source = None, frozen_norm: bool = False) -> None:
         super().__init__()
         if name not in CUTS:
             raise ValueError(f"name={name} is no known small network; choose from {', '.join(CUTS)}")
-        network: Any = classifier(name, pretrained=pretrained, frozen_norm=frozen_norm)
+        network: Any = get_model(name)
+        if frozen_norm:
+            network = frozen(network, weights)
         cut, layers = CUTS[name], list(network.features)
         starts = (0, *cut.after)
         self.c2, self.c3, self.c4 = (
@@ -54,3 +59,4 @@ class MobileC4(Backbone):
             for tap, channels, stride in zip(("c2", "c3", "c4"), cut.channels, (4, 8, 16), strict=True)
         }
         self.region_channels = cut.head
+        self.weights, self.origin = weights, from_torchvision(name, self, network)

@@ -39,5 +39,11 @@ class Network(nn.Module):
         """The anchors of its proposals, if it proposes."""
         return None
 
+    def begin(self) -> None:
+        """Asked of a network whose training starts: its backbone takes its first weights."""
+        backbone = getattr(self, "backbone", None)
+        if backbone is not None:
+            backbone.begin()
+
     def forward(self, images: Tensor, pick: Pick, wanted: frozenset[str] = EVERYTHING) -> SearchOutput:
         raise TypeError(f"{type(self).__name__} defines no forward")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
+from torchvision.models import get_model
 from torchvision.models.resnet import ResNet
 
-from psearch.models.backbone import Backbone, classifier
+from psearch.models.backbone import Backbone
+from psearch.models.pretrained import from_torchvision, frozen
 from psearch.types import Tap
+from psearch.weights import Source
 
 EXPANSION = {18: 1, 34: 1, 50: 4}
 """Depth -> channels of a block's output over those of its inner convolutions."""
@@ -34,25 +37,27 @@ def _slim(network: ResNet, width: float) -> ResNet:
 class ResNetC4(Backbone):
     """ResNet-18, 34 or 50 (He et al. 2016) split as in C4 Faster R-CNN and OIM (Xiao et al. 2017).
 
-    width: multiplies every channel count. pretrained: ImageNet weights (only at width 1).
-    frozen_norm: BatchNorm keeps its ImageNet statistics, as the published recipes do.
-    Raises ValueError for a depth torchvision lacks, or weights that cannot be had.
+    width: multiplies every channel count. weights: of ImageNet by name (only at width 1), or a file.
+    frozen_norm: BatchNorm keeps the statistics of these weights.
+    Raises ValueError for a depth torchvision lacks, and for a norm that is frozen before it learnt.
     """
 
     region_size = (14, 14)
     region_map = (7, 7)
 
     def __init__(
-        self, *, depth: int, width: float = 1.0, pretrained: bool = False, frozen_norm: bool = False
+        self, *, depth: int, width: float = 1.0, weights: Source = None, frozen_norm: bool = False
     ) -> None:
         super().__init__()
         if depth not in EXPANSION:
             raise ValueError(f"depth={depth} is no known ResNet; choose from {sorted(EXPANSION)}")
-        if pretrained and width != 1.0:
-            raise ValueError("ImageNet weights exist at width=1 only; set pretrained=false")
-        network: Any = classifier(f"resnet{depth}", pretrained=pretrained, frozen_norm=frozen_norm)
+        if width != 1.0 and isinstance(weights, str) and weights.startswith("imagenet"):
+            raise ValueError(f"weights={weights} exist at width=1 only: set weights=none, or a file")
+        network: Any = get_model(f"resnet{depth}")
         if width != 1.0:
             network = _slim(network, width)
+        if frozen_norm:
+            network = frozen(network, weights)
         self.stem = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
         self.c2, self.c3, self.c4, self.head = network.layer1, network.layer2, network.layer3, network.layer4
         channels = [int(c * width * EXPANSION[depth]) for c in (64, 128, 256, 512)]
@@ -61,3 +66,4 @@ class ResNetC4(Backbone):
             for name, c, stride in zip(("c2", "c3", "c4"), channels, (4, 8, 16), strict=False)
         }
         self.region_channels = channels[3]
+        self.weights, self.origin = weights, from_torchvision(f"resnet{depth}", self, network)

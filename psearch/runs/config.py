@@ -51,26 +51,32 @@ class Recipe:
 class TeacherConfig:
     """A teacher that a run names: a recipe to train it by, or a checkpoint that is there already.
 
-    name: its word in `conf/teacher`. fingerprint: digest of the checkpoint's weights.
+    name: its word in `conf/teacher`. fingerprint: digest of the checkpoint's weights. frozen: its recipe
+    makes a network that is given, not trained.
     """
 
     name: str
     recipe: Recipe | None
     checkpoint: Path | None = None
     fingerprint: str = ""
+    frozen: bool = False
 
     @classmethod
     def parse(cls, name: str, node: Any, data: Node) -> TeacherConfig:
         """data: what the run's student is trained on. ValueError for a node that is no recipe."""
         node = node if isinstance(node, Mapping) else {}
+        trained_on = {key: value for key, value in data.items() if key not in SEARCHES}
+        if "_target_" in node:
+            given = {"student": node, "compression": {}, "trainer": {}, "seed": 0}
+            return cls(name, Recipe.parse({"data": trained_on, **given}), frozen=True)
         if node.get("checkpoint"):
             return cls(name, None, Path(node["checkpoint"]), str(node.get("fingerprint", "")))
         if missing := sorted(set(RECIPE) - set(node)):
             raise ValueError(
                 f"teacher.{name} is no recipe, it has no {', '.join(missing)}: a file of conf/teacher opens "
-                f"with '# @package teacher.<its name>' and has {', '.join(RECIPE)}"
+                f"with '# @package teacher.<its name>' and has {', '.join(RECIPE)}, or the _target_ of a "
+                "frozen network"
             )
-        trained_on = {key: value for key, value in data.items() if key not in SEARCHES}
         return cls(name, Recipe.parse({"data": trained_on} | {key: node[key] for key in RECIPE}))
 
 

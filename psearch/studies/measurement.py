@@ -46,6 +46,8 @@ class EvaluationSetup:
         cls, benchmark: Benchmark, evaluation: EvaluationConfig, *, device: torch.device, workers: int = 0
     ) -> EvaluationSetup:
         """Raises ValueError for a split or gallery that the data set does not have."""
+        if not benchmark.test.queries:  # pictures without labels: a trunk is pretrained on them
+            return cls(benchmark, benchmark.test, {}, build(evaluation.evaluator), device, workers)
         split = split_named(benchmark, evaluation.split)
         galleries = {str(name): searches(split, name) for name in evaluation.galleries}
         return cls(benchmark, split, galleries, build(evaluation.evaluator), device, workers)

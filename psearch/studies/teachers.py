@@ -17,6 +17,7 @@ from psearch.runs.config import RunConfig, TeacherConfig
 from psearch.runs.directory import acquire, is_finished
 from psearch.runs.provenance import code, weights_digest
 from psearch.studies.fit import Workplace, training
+from psearch.studies.frozen import frozen_task, keep
 from psearch.studies.identity_features import identity_features
 from psearch.studies.ingredients import teacher_directories, teacher_directory, training_code
 from psearch.studies.recipe import restored_task
@@ -98,13 +99,16 @@ def _obtain(teacher: TeacherConfig, workplace: Workplace, outputs: Path) -> Teac
         return TeacherRun(teacher.name, teacher.checkpoint)
     recipe, benchmark = teacher.recipe, workplace.benchmark
     assert recipe is not None
+    frozen = frozen_task(recipe, workplace) if teacher.frozen else None
     data = Fingerprints(benchmark.fingerprint, benchmark.train_fingerprint)
     directory = teacher_directory(teacher, data, outputs)
     with acquire(directory, dict(recipe.plain), wait_s=-1) as run:
         if run.finished and (reason := damage(directory)):
             log.warning("the teacher %s is damaged and made again: %s", directory, reason)
             distributed.on_first_rank(run.reopen)
-        if not run.finished:
+        if frozen and not run.finished:
+            keep(run, *frozen, workplace, closure=training_code(recipe))
+        elif not run.finished:
             log.info("training the teacher %s in %s", teacher.name, directory)
             variant = variant_of(teacher.name, recipe.seed)
             named: dict[str, Any] = {"study": "teachers", "job_type": "teacher", "variant": variant}

@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 def run(config: RunConfig, variant: Mapping[str, Any]) -> float | None:
     """Do one run, or what is left of it, in its own directory; returns search mAP (or the re-ID upper bound).
 
-    variant: the choices made in each group. With `stage: teacher` only the teachers are made ready. Raises
-    ValueError for what a user can mend.
+    variant: the choices made in each group. With `stage: teacher` only the teachers are made ready. None also
+    of a training that search is not measured of. Raises ValueError for what a user can mend.
     """
     workplace = prepare(config)
     benchmark = workplace.benchmark
@@ -58,6 +58,9 @@ def run(config: RunConfig, variant: Mapping[str, Any]) -> float | None:
             student = _Student(config, variant, workplace, teachers)
             with training(claimed, config, workplace, **student.options) as ready:
                 record = ready.finish(ready.loop.train(), student.measure(ready))
+    if not record.metrics:
+        log.info("%s: trained; there is nothing to search", short(directory))
+        return None
     log.info("%s: %s", short(directory), summary(record.to_json()))
     return float(record.metrics.get("mAP", record.metrics["gt_mAP"]))
 
@@ -126,13 +129,11 @@ class _Student:
 
     def _validate(self, task: NetworkTask) -> dict[str, float]:
         assert self.validation is not None
-        return self.validation.network(task.network).metrics | agreement(task, self.validation)
+        searched = self.validation.network(task.network).metrics if task.searches else {}
+        return searched | agreement(task, self.validation)
 
     def measure(self, trained: Training) -> dict[str, Any]:
         """Evaluate the trained student, keep what it found, and tell its part of `results.json`."""
-        evaluation, measured = measure(trained.task, self.setup)
-        directory, tracker = trained.run.directory, trained.tracker
-        distributed.on_first_rank(lambda: _keep(evaluation, self.setup.split, directory, tracker))
         home = self.config.outputs
         known = [
             {
@@ -142,10 +143,17 @@ class _Student:
             }
             for run, teacher in zip(self.runs, self.teachers, strict=True)
         ]
-        facts: dict[str, Any] = {"role": "student", "variant": dict(self.variant), "teachers": known}
         fingerprint = self.setup.benchmark.fingerprint
-        origin_ = origin(self.config.plain, data=fingerprint, code=run_code(self.config))
-        return facts | measured | origin_
+        told = origin(self.config.plain, data=fingerprint, code=run_code(self.config))
+        told |= {"variant": dict(self.variant), "teachers": known}
+        if not trained.task.searches:
+            held_out = agreement(trained.task, self.setup)
+            log.info("held-out pictures: %s", " ".join(f"{k}={v:.4g}" for k, v in held_out.items()))
+            return told | {"held_out": held_out}
+        evaluation, measured = measure(trained.task, self.setup)
+        directory, tracker = trained.run.directory, trained.tracker
+        distributed.on_first_rank(lambda: _keep(evaluation, self.setup.split, directory, tracker))
+        return {"role": "student"} | told | measured
 
 
 def _keep(evaluation: Evaluation, split: Split, directory: Path, tracker: Tracker) -> None:

@@ -12,10 +12,10 @@ from psearch.losses.guided import Guided, QueryObjectness, similarity
 from psearch.losses.identity import IdentityMemory
 from psearch.losses.proposals import ProposalLoss
 from psearch.models.qeeps import QEEPSNetwork
-from psearch.runs import checkpoint
 from psearch.tasks.search import SearchTask
 from psearch.tasks.task import DatasetFacts
 from psearch.types import Batch, Benchmark, SearchOutput
+from psearch.weights import Source
 
 LOSS_OF = {"qrpn": "qrpn_object", "qsim": "similarity"}
 """Part -> the loss that is its own."""
@@ -25,9 +25,8 @@ class QEEPSTask(SearchTask):
     """As `SearchTask`, on pairs (a query's scene, a scene to search). With none of its parts it is one, on
     the same batches: the student `oim`.
 
-    qsse, qrpn, qsim: see `QEEPSNetwork`. start: null, or {checkpoint, fingerprint} of a trained OIM network
-    that the training starts from, as the authors did. others: see `QueryObjectness`. negatives: see
-    `PairLoader`.
+    qsse, qrpn, qsim: see `QEEPSNetwork`. start: may be of an OIM network, as the authors did. others: see
+    `QueryObjectness`. negatives: see `PairLoader`.
     """
 
     network: QEEPSNetwork
@@ -47,11 +46,11 @@ class QEEPSTask(SearchTask):
         qsim: bool = True,
         negatives: float = 0.25,
         others: float = 0.25,
-        start: Mapping[str, str] | str | None = None,
+        start: Source = None,
     ) -> None:
         parts = {"qsse": qsse, "qrpn": qrpn, "qsim": qsim}
         idle = {LOSS_OF[part] for part in LOSS_OF if not parts[part]}
-        self._others, self._negatives, self._start = others, negatives, start
+        self._others, self._negatives = others, negatives
         super().__init__(
             facts=facts,
             compression=compression,
@@ -60,6 +59,7 @@ class QEEPSTask(SearchTask):
             anchors=anchors,
             weights={name: weight for name, weight in weights.items() if name not in idle},
             loading=loading,
+            start=start,
         )
 
     def guided(self, proposal_loss: ProposalLoss) -> Mapping[str, Guided]:
@@ -92,22 +92,7 @@ class QEEPSTask(SearchTask):
             **options,
         )
 
-    def begin(self) -> None:
-        """Fresh weights start as those of the OIM network named by `start`, all but the parts of this one."""
-        if self._start is None:
-            return
-        path = self._start if isinstance(self._start, str) else self._start["checkpoint"]
-        given = checkpoint.load(path).get("network")
-        own = self.network.state_dict()
-        if not isinstance(given, Mapping):
-            raise ValueError(f"student.start={path} is no checkpoint of psearch: it holds no network")
-        shared = {key for key in own if key.split(".")[0] not in self.network.parts}
-        misfits = sorted(shared ^ set(given)) or sorted(
-            key for key in shared if own[key].shape != given[key].shape
-        )
-        if misfits:
-            raise ValueError(
-                f"student.start={path} does not fit, first at {misfits[0]} ({len(misfits)} in all): it must "
-                "be of student=oim with this run's compression, student.network.embedding and student.anchors"
-            )
-        self.network.load_state_dict(given, strict=False)
+    @property
+    def fresh(self) -> frozenset[str]:
+        """Its parts that look at a query: the authors start from an OIM network, which has none of them."""
+        return frozenset(key for key in self.network.state_dict() if key.split(".")[0] in self.network.parts)

@@ -15,13 +15,15 @@ from psearch.losses.reid import ReidCriterion
 from psearch.models.reid import ReidNetwork
 from psearch.tasks.task import DatasetFacts, NetworkTask
 from psearch.types import Benchmark
+from psearch.weights import Source
 
 
 class ReidTask(NetworkTask):
     """A re-identification network and its criterion: crops -> named raw losses.
 
     facts: of the data. compression: the node of that group; only its backbone is used. network, criterion:
-    partials of `conf/student/reid.yaml`. loading: augmentation, as `CropLoader` takes it.
+    partials of `conf/student/reid.yaml`. loading: augmentation, as `CropLoader` takes it. start: see
+    `NetworkTask`.
     """
 
     network: ReidNetwork
@@ -35,9 +37,10 @@ class ReidTask(NetworkTask):
         network: Callable[..., ReidNetwork],
         criterion: Callable[..., ReidCriterion],
         loading: Mapping[str, Any],
+        start: Source = None,
     ) -> None:
         super().__init__()
-        self.loading = dict(loading)
+        self.loading, self.start = dict(loading), start
         self.network = network(backbone=build(compression["backbone"]))
         self.criterion = criterion(facts.identities, size=self.network.embedding_size)
 

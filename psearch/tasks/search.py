@@ -19,6 +19,7 @@ from psearch.models.network import Network
 from psearch.sources import code_digest
 from psearch.tasks.task import DatasetFacts, NetworkTask
 from psearch.types import Batch, Benchmark, SearchOutput
+from psearch.weights import Source
 
 PARTS = frozenset(
     {"features", "anchors", "objectness", "anchor_deltas", "box_logits", "box_deltas", "embeddings"}
@@ -31,7 +32,7 @@ class SearchTask(NetworkTask):
     facts: of the data. compression: the node of that group (backbone, proposals, proposal_loss,
     region_sampler). network, memory: partials of `conf/student`. anchors: {count, sizes, aspects}. weights:
     of the losses. loading: augmentation, as `SceneLoader` takes it; cache: folder that keeps resized
-    pictures, of any data.
+    pictures, of any data. start: see `NetworkTask`.
     """
 
     criterion: SearchCriterion
@@ -47,14 +48,17 @@ class SearchTask(NetworkTask):
         anchors: Mapping[str, Any],
         weights: Mapping[str, float],
         loading: Mapping[str, Any],
+        start: Source = None,
     ) -> None:
         super().__init__()
-        self.loading = dict(loading)
+        self.loading, self.start = dict(loading), start
         missing = {"backbone", "proposals", "proposal_loss", "region_sampler"} - set(compression)
         if missing:
             raise ValueError(
                 f"this compression size has no {', '.join(sorted(missing))}: it is for crops, choose another"
             )
+        if not (anchors["sizes"] or facts.anchor_sizes):
+            raise ValueError("the training split has no boxes to learn from: choose another data set")
         self.network = network(
             backbone=build(compression["backbone"]),
             anchor_sizes=anchors["sizes"] or facts.anchor_sizes,

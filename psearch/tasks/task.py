@@ -13,6 +13,7 @@ from psearch.distill.distillation import Distillation
 from psearch.engine.options import Loader
 from psearch.models.network import Network
 from psearch.types import Benchmark
+from psearch.weights import Source, file_of, fit, read
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class DatasetFacts:
 
     @classmethod
     def of(cls, benchmark: Benchmark, *, anchors: int = 4) -> DatasetFacts:
-        """Read off a benchmark's training split."""
+        """Read off a benchmark's training split; without a box in it there are no anchors."""
+        if not any(len(scene.boxes) for scene in benchmark.train.scenes):
+            return cls(0, (), 0.0)
         shapes = anchor_shapes(benchmark.train, benchmark.sides, anchors)
         return cls(benchmark.identities, shapes.sizes, shapes.aspect)
 
@@ -41,11 +44,15 @@ class DatasetFacts:
 class NetworkTask(nn.Module):
     """batch -> named raw losses; see `psearch.engine.options.Task` for what the trainer asks of it.
 
-    network: what is kept in the end. criterion: its losses and their state.
+    network: what is kept in the end. criterion: its losses and their state. start: a file of weights that the
+    whole network starts from: a psearch checkpoint, or a state dict with the network's names. searches: it
+    describes people, so that search can be measured.
     """
 
     network: Network
     criterion: nn.Module
+    start: Source = None
+    searches: bool = True
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -63,8 +70,19 @@ class NetworkTask(nn.Module):
         return None
 
     def begin(self) -> None:
-        """Asked of a task whose training starts, not of one that is restored: where its weights come from, if
-        not from chance. ValueError if they cannot be had."""
+        """Asked of a task whose training starts, not of one that is restored: take the first weights, of the
+        whole network (`start`) or of its backbone. ValueError if they cannot be had or do not fit."""
+        path = file_of(self.start)
+        if path is None:
+            self.network.begin()
+            return
+        what = f"student.start={path}"
+        fit(self.network, read(path, what).tensors, what=what, fresh=self.fresh)
+
+    @property
+    def fresh(self) -> frozenset[str]:
+        """Tensors of the network that a `start` may lack."""
+        return frozenset()
 
     def forward(self, batch: Any) -> dict[str, Tensor]:
         raise TypeError(f"{type(self).__name__} defines no losses")

@@ -9,7 +9,7 @@ import torch
 
 from psearch.boxes import clip
 from psearch.data.loading import SceneLoader
-from psearch.data.transforms import MEAN, STD
+from psearch.pixels import MEAN, STD
 from psearch.types import Scene, Split
 
 

@@ -31,9 +31,16 @@ SIZES = sorted(
 FACTS = DatasetFacts(identities=5, anchor_sizes=(16.0, 24.0), aspect=2.0)
 
 
+NAMES = {"timm": ["compression.backbone.name=resnet18"]}
+"""What a size must be told beside its name."""
+
+
 def task(size: str) -> SearchTask:
+    if size.startswith(("timm", "efficientnet_lite")):
+        pytest.importorskip("timm")
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        compression = OmegaConf.to_container(compose("train", [f"compression={size}"]).compression)
+        chosen = compose("train", [f"compression={size}", *NAMES.get(size, ())]).compression
+        compression = OmegaConf.to_container(chosen)
     assert isinstance(compression, dict)
     compression["region_sampler"]["batch_size_per_image"] = 4
     compression["proposals"] |= {

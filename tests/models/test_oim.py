@@ -86,6 +86,6 @@ def test_weights_that_cannot_be_downloaded_say_where_to_put_them(monkeypatch):
     def offline(*_, **__):
         raise URLError("no route to host")
 
-    monkeypatch.setattr("psearch.models.backbone.get_model", offline)
-    with pytest.raises(ValueError, match="checkpoints, or train from scratch"):
-        ResNetC4(depth=18, pretrained=True)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+    with pytest.raises(ValueError, match="resnet18 cannot be downloaded .*no route to host"):
+        ResNetC4(depth=18, weights="imagenet_v1").begin()
