@@ -18,6 +18,9 @@ from torch import Tensor
 UNLABELLED = -1
 """Identity of a person without an identity label."""
 
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's mean and deviation per channel, of pixels in 0..1: how they are normalised for every network."""
+
 Boxes = list[Tensor]
 """One (n, 4) tensor per image, xyxy, input pixels."""
 

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from psearch.models.weights import WORDS, Source, file_of, read
 from psearch.runs.provenance import weights_digest
-from psearch.weights import WORDS, Source, file_of, read
 
 KEYS = ("student.start", "compression.backbone.weights")
 """Where a run, or a teacher's recipe, names weights that its training starts from."""

@@ -10,8 +10,7 @@ from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
-from psearch.pixels import MEAN, STD
-from psearch.types import Batch, Scene
+from psearch.types import MEAN, STD, Batch, Scene
 
 MULTIPLE = 16
 """Height and width of a batch are multiples of this, the largest stride of a C4 trunk."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from psearch.models import pretrained
+from psearch.models.weights import Source
 from psearch.types import Tap
-from psearch.weights import Source
 
 
 class Backbone(nn.Module):

@@ -8,8 +8,8 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from psearch.models.backbone import Backbone
+from psearch.models.weights import Source
 from psearch.types import Tap
-from psearch.weights import Source
 
 
 def _block(channels: int, out: int, stride: int) -> nn.Sequential:

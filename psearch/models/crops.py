@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from psearch.models.network import Network
+from psearch.models.network import Network, Renormalise
 from psearch.models.regions import align
-from psearch.pixels import MEAN, STD, Renormalise
-from psearch.types import EVERYTHING, Pick, SearchOutput
+from psearch.types import EVERYTHING, MEAN, STD, Pick, SearchOutput
 
 
 class CropNetwork(Network):

@@ -9,8 +9,8 @@ from torchvision.models import get_model
 
 from psearch.models.backbone import Backbone
 from psearch.models.pretrained import from_torchvision, frozen
+from psearch.models.weights import Source
 from psearch.types import Tap
-from psearch.weights import Source
 
 
 class Cut(NamedTuple):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from psearch.types import EVERYTHING, AnchorGrid, Pick, SearchOutput, Tap
+from psearch.types import EVERYTHING, MEAN, STD, AnchorGrid, Pick, SearchOutput, Tap
 
 
 class Network(nn.Module):
@@ -47,3 +48,21 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor, pick: Pick, wanted: frozenset[str] = EVERYTHING) -> SearchOutput:
         raise TypeError(f"{type(self).__name__} defines no forward")
+
+
+class Renormalise(nn.Module):
+    """Images as psearch normalises them -> as a network was trained on them: (b, 3, h, w). mean, std: of the
+    pixels in 0..1 that it was trained on; the images themselves if these are psearch's own."""
+
+    gain: Tensor
+    offset: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.same = (tuple(mean), tuple(std)) == (MEAN, STD)
+        own_mean, own_std, their_mean, their_std = (torch.tensor(each) for each in (MEAN, STD, mean, std))
+        self.register_buffer("gain", (own_std / their_std)[:, None, None], persistent=False)
+        self.register_buffer("offset", ((own_mean - their_mean) / their_std)[:, None, None], persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images if self.same else images * self.gain + self.offset

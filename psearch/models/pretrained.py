@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
 from torchvision.ops import FrozenBatchNorm2d
 
-from psearch.weights import Source, file_of, fit, read
+from psearch.models.weights import Source, file_of, fit, read
 
 State = Mapping[str, Tensor]
 

@@ -10,8 +10,8 @@ from torchvision.models.resnet import ResNet
 
 from psearch.models.backbone import Backbone
 from psearch.models.pretrained import from_torchvision, frozen
+from psearch.models.weights import Source
 from psearch.types import Tap
-from psearch.weights import Source
 
 EXPANSION = {18: 1, 34: 1, 50: 4}
 """Depth -> channels of a block's output over those of its inner convolutions."""

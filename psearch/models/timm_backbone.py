@@ -11,10 +11,10 @@ from torchvision.models.resnet import BasicBlock
 from torchvision.ops.misc import Permute
 
 from psearch.models.backbone import Backbone
+from psearch.models.network import Renormalise
 from psearch.models.timm_networks import Level, TimmNetwork, timm_network
-from psearch.pixels import Renormalise
+from psearch.models.weights import Source
 from psearch.types import Tap
-from psearch.weights import Source
 
 COARSEST = 16
 """Largest stride of a map that regions are cut from; batches are padded to multiples of it."""

@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 from psearch.models import pretrained
-from psearch.models.network import Network
+from psearch.models.network import Network, Renormalise
 from psearch.models.regions import align
 from psearch.models.timm_networks import TimmNetwork, timm_network
-from psearch.pixels import Renormalise
+from psearch.models.weights import Source
 from psearch.types import EVERYTHING, Pick, SearchOutput, Tap
-from psearch.weights import Source
 
 GRID, BINS = 16, (8, 4)
 """Stride of the map that boxes are cut from, and bins of a box that its mean is taken over."""

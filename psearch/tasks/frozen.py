@@ -12,9 +12,9 @@ from psearch.models.network import Network
 from psearch.models.osnet import torchreid_network
 from psearch.models.projection import Projected
 from psearch.models.timm_features import TimmFeatures
+from psearch.models.weights import Source, file_of, fit, read
 from psearch.tasks.task import DatasetFacts, NetworkTask
 from psearch.types import EVERYTHING
-from psearch.weights import Source, file_of, fit, read
 
 log = logging.getLogger(__name__)
 

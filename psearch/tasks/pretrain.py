@@ -11,9 +11,9 @@ from psearch.build import build
 from psearch.data.loading import SceneLoader
 from psearch.distill.distillation import Distillation
 from psearch.models.trunk import TrunkNetwork
+from psearch.models.weights import Source
 from psearch.tasks.task import DatasetFacts, NetworkTask
 from psearch.types import Batch, Benchmark, SearchOutput
-from psearch.weights import Source
 
 
 class PretrainTask(NetworkTask):

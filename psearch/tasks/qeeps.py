@@ -12,10 +12,10 @@ from psearch.losses.guided import Guided, QueryObjectness, similarity
 from psearch.losses.identity import IdentityMemory
 from psearch.losses.proposals import ProposalLoss
 from psearch.models.qeeps import QEEPSNetwork
+from psearch.models.weights import Source
 from psearch.tasks.search import SearchTask
 from psearch.tasks.task import DatasetFacts
 from psearch.types import Batch, Benchmark, SearchOutput
-from psearch.weights import Source
 
 LOSS_OF = {"qrpn": "qrpn_object", "qsim": "similarity"}
 """Part -> the loss that is its own."""

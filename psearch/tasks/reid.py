@@ -13,9 +13,9 @@ from psearch.data.crop_loading import CropLoader
 from psearch.data.crops import CropBatch, training_crops
 from psearch.losses.reid import ReidCriterion
 from psearch.models.reid import ReidNetwork
+from psearch.models.weights import Source
 from psearch.tasks.task import DatasetFacts, NetworkTask
 from psearch.types import Benchmark
-from psearch.weights import Source
 
 
 class ReidTask(NetworkTask):

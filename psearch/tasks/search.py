@@ -16,10 +16,10 @@ from psearch.losses.guided import Guided
 from psearch.losses.identity import IdentityMemory
 from psearch.losses.proposals import ProposalLoss
 from psearch.models.network import Network
+from psearch.models.weights import Source
 from psearch.sources import code_digest
 from psearch.tasks.task import DatasetFacts, NetworkTask
 from psearch.types import Batch, Benchmark, SearchOutput
-from psearch.weights import Source
 
 PARTS = frozenset(
     {"features", "anchors", "objectness", "anchor_deltas", "box_logits", "box_deltas", "embeddings"}

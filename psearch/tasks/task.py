@@ -12,8 +12,8 @@ from psearch.data.scenes import anchor_shapes
 from psearch.distill.distillation import Distillation
 from psearch.engine.options import Loader
 from psearch.models.network import Network
+from psearch.models.weights import Source, file_of, fit, read
 from psearch.types import Benchmark
-from psearch.weights import Source, file_of, fit, read
 
 
 @dataclass(frozen=True)

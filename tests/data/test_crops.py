@@ -8,8 +8,7 @@ import torch
 
 from psearch.data.crop_loading import CropLoader
 from psearch.data.crops import Crops, cut, training_crops
-from psearch.pixels import MEAN, STD
-from psearch.types import Benchmark, Scene, Split
+from psearch.types import MEAN, STD, Benchmark, Scene, Split
 
 BOX = [30, 20, 50, 60]
 

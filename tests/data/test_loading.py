@@ -9,8 +9,7 @@ import torch
 
 from psearch.boxes import clip
 from psearch.data.loading import SceneLoader
-from psearch.pixels import MEAN, STD
-from psearch.types import Scene, Split
+from psearch.types import MEAN, STD, Scene, Split
 
 
 def paint(sizes, index):

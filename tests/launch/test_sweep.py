@@ -176,7 +176,10 @@ def test_the_comparison_is_made_whatever_the_launcher_does(compared: list[Path])
     ("point", "words"),
     [
         (["+trainer.epohcs=1"], "did you mean 'trainer.epochs'"),
-        (["teacher=reid", "distill=identities", "distill.identities.weight=-1"], "distill.identities: weight=-1: it must be"),
+        (
+            ["teacher=reid", "distill=identities", "distill.identities.weight=-1"],
+            "distill.identities: weight=-1: it must be",
+        ),
     ],
 )
 def test_a_mistake_in_any_point_is_found_before_the_first_is_launched(point: list[str], words: str) -> None:

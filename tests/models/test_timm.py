@@ -10,11 +10,15 @@ import torch
 
 timm = pytest.importorskip("timm")
 
+from psearch.models.network import Renormalise  # noqa: E402
 from psearch.models.pretrained import packaged  # noqa: E402
 from psearch.models.timm_backbone import timm_backbone  # noqa: E402
 from psearch.models.timm_features import TimmFeatures  # noqa: E402
-from psearch.pixels import MEAN, STD, Renormalise  # noqa: E402
-from psearch.types import Tap  # noqa: E402
+from psearch.types import (  # noqa: E402
+    MEAN,
+    STD,
+    Tap,  # noqa: E402
+)
 
 IMAGES = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 BOXES = [

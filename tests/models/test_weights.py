@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from psearch.config.weights import named
-from psearch.weights import file_of, fit, read
+from psearch.models.weights import file_of, fit, read
 
 
 def network() -> nn.Sequential:
