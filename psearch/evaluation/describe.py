@@ -108,14 +108,16 @@ def detections(
 ) -> list[Detections]:
     """Post-processing: the detections of each image of the batch, best score first, in original pixels.
 
-    output: box_logits, box_deltas and embeddings of the described `boxes`. score_threshold: lowest
-    probability of a person kept (>=). nms_threshold: IoU above which the lower-scored of two is dropped.
+    output: box_logits, box_deltas and embeddings of the described `boxes`; `scores`, where there are some,
+    stand in for the probabilities of the logits. score_threshold: lowest probability of a person kept (>=).
+    nms_threshold: IoU above which the lower-scored of two is dropped.
     max_detections: per image. The embedding is computed at the proposal, before box refinement, as in OIM.
     """
     if output.box_logits is None or output.box_deltas is None or output.embeddings is None:
         raise ValueError("this network does not detect: give it boxes instead")
     counts = [len(boxes) for boxes in output.boxes]
-    people = output.box_logits.float().softmax(dim=1)[:, 1].split(counts)
+    scores = output.box_logits.float().softmax(dim=1)[:, 1] if output.scores is None else output.scores
+    people = scores.float().split(counts)
     deltas, embeddings = output.box_deltas.float().split(counts), output.embeddings.float().split(counts)
     found = []
     for index, boxes in enumerate(output.boxes):

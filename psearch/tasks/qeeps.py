@@ -12,7 +12,6 @@ from psearch.losses.guided import Guided, QueryObjectness, similarity
 from psearch.losses.identity import IdentityMemory
 from psearch.losses.proposals import ProposalLoss
 from psearch.models.qeeps import QEEPSNetwork
-from psearch.runs import checkpoint
 from psearch.tasks.search import SearchTask
 from psearch.tasks.task import DatasetFacts
 from psearch.types import Batch, Benchmark, SearchOutput
@@ -51,7 +50,7 @@ class QEEPSTask(SearchTask):
     ) -> None:
         parts = {"qsse": qsse, "qrpn": qrpn, "qsim": qsim}
         idle = {LOSS_OF[part] for part in LOSS_OF if not parts[part]}
-        self._others, self._negatives, self._start = others, negatives, start
+        self._others, self._negatives = others, negatives
         super().__init__(
             facts=facts,
             compression=compression,
@@ -60,6 +59,7 @@ class QEEPSTask(SearchTask):
             anchors=anchors,
             weights={name: weight for name, weight in weights.items() if name not in idle},
             loading=loading,
+            start=start,
         )
 
     def guided(self, proposal_loss: ProposalLoss) -> Mapping[str, Guided]:
@@ -92,22 +92,12 @@ class QEEPSTask(SearchTask):
             **options,
         )
 
-    def begin(self) -> None:
-        """Fresh weights start as those of the OIM network named by `start`, all but the parts of this one."""
-        if self._start is None:
-            return
-        path = self._start if isinstance(self._start, str) else self._start["checkpoint"]
-        given = checkpoint.load(path).get("network")
-        own = self.network.state_dict()
-        if not isinstance(given, Mapping):
-            raise ValueError(f"student.start={path} is no checkpoint of psearch: it holds no network")
-        shared = {key for key in own if key.split(".")[0] not in self.network.parts}
-        misfits = sorted(shared ^ set(given)) or sorted(
-            key for key in shared if own[key].shape != given[key].shape
-        )
-        if misfits:
-            raise ValueError(
-                f"student.start={path} does not fit, first at {misfits[0]} ({len(misfits)} in all): it must "
-                "be of student=oim with this run's compression, student.network.embedding and student.anchors"
-            )
-        self.network.load_state_dict(given, strict=False)
+    @property
+    def additions(self) -> tuple[str, ...]:
+        """What it has and OIM has not."""
+        return self.network.parts
+
+    @property
+    def startable(self) -> str:
+        """A trained OIM network, as the authors started from one."""
+        return "student=oim"

@@ -16,6 +16,7 @@ from psearch.losses.guided import Guided
 from psearch.losses.identity import IdentityMemory
 from psearch.losses.proposals import ProposalLoss
 from psearch.models.network import Network
+from psearch.runs import checkpoint
 from psearch.tasks.task import DatasetFacts, NetworkTask
 from psearch.types import Batch, Benchmark, SearchOutput
 
@@ -30,7 +31,8 @@ class SearchTask(NetworkTask):
     facts: of the data. compression: the node of that group (backbone, proposals, proposal_loss,
     region_sampler). network, memory: partials of `conf/student`. anchors: {count, sizes, aspects}. weights:
     of the losses. loading: augmentation, as `SceneLoader` takes it; cache: folder that keeps resized
-    pictures, of any data.
+    pictures, of any data. start: null, or {checkpoint, fingerprint} of a network that the training starts
+    from, ours or one that `psearch.runs.importers` can read.
     """
 
     criterion: SearchCriterion
@@ -46,9 +48,10 @@ class SearchTask(NetworkTask):
         anchors: Mapping[str, Any],
         weights: Mapping[str, float],
         loading: Mapping[str, Any],
+        start: Mapping[str, str] | str | None = None,
     ) -> None:
         super().__init__()
-        self.loading = dict(loading)
+        self.loading, self._start = dict(loading), start
         missing = {"backbone", "proposals", "proposal_loss", "region_sampler"} - set(compression)
         if missing:
             raise ValueError(
@@ -67,8 +70,42 @@ class SearchTask(NetworkTask):
             proposal_loss=proposal_loss,
             region_sampler=build(compression["region_sampler"]),
             guided=self.guided(proposal_loss),
+            stages=self.network.stages,
+            box_code=self.network.box_code,
         )
         self.distillation = None
+
+    def begin(self) -> None:
+        """Fresh weights start as those of the network named by `start`, all but `additions`; the identity
+        memory starts empty."""
+        if self._start is None:
+            return
+        path = self._start if isinstance(self._start, str) else self._start["checkpoint"]
+        given = checkpoint.load(path).get("network")
+        own = self.network.state_dict()
+        if not isinstance(given, Mapping):
+            raise ValueError(f"student.start={path} is no checkpoint of psearch: it holds no network")
+        shared = {key for key in own if key.split(".")[0] not in self.additions}
+        misfits = sorted(shared ^ set(given)) or sorted(
+            key for key in shared if own[key].shape != given[key].shape
+        )
+        if misfits:
+            raise ValueError(
+                f"student.start={path} does not fit, first at {', '.join(misfits[:10])} ({len(misfits)} in all): "
+                f"it must be of {self.startable} with this run's compression, student.network.embedding and "
+                "student.anchors"
+            )
+        self.network.load_state_dict(given, strict=False)
+
+    @property
+    def additions(self) -> tuple[str, ...]:
+        """Parts of the network that a start does not have."""
+        return ()
+
+    @property
+    def startable(self) -> str:
+        """What a start must be, in words."""
+        return "the same kind of network"
 
     def guided(self, proposal_loss: ProposalLoss) -> Mapping[str, Guided]:
         """Further losses, of networks that look at a query: name -> loss."""
