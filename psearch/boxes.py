@@ -88,6 +88,15 @@ def _best_of_target(matched: Match) -> Tensor:
     return (iou > 0.1) & (iou >= highest[target])
 
 
+def best_of_any(boxes: Tensor, targets: Tensor) -> Tensor:
+    """(n,) bool: the boxes (n, 4) that no other beats for one of the targets (m, 4)."""
+    if len(targets) == 0:
+        return torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
+    ious = box_iou(boxes, targets)
+    highest = ious.amax(dim=0)
+    return ((ious == highest) & (highest > 0)).any(dim=1)
+
+
 def best_of_each(boxes: Tensor, targets: Boxes, ignore: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """`match` for as many boxes in every image, all images in one go: boxes (b, n, 4), per image targets
     (m, 4) with `ignore` (m,) bool -> the best target of each (b, n, 4) and its IoU (b, n), 0 where there is

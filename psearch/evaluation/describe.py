@@ -15,6 +15,10 @@ from psearch.boxes import clip, decode
 from psearch.evaluation.inference import SearchNetwork, infer_scenes
 from psearch.types import UNLABELLED, Batch, Detections, Query, Scene, SearchOutput
 
+LEAST_SIDE = 1e-2
+"""Shortest side of a detection, input pixels, as in torchvision: what is left of a box outside of the picture is
+none."""
+
 
 @dataclass(frozen=True, eq=False)
 class Described:
@@ -140,7 +144,8 @@ def postprocess(
 ) -> Tensor:
     """Rows (k,) of boxes (n, 4) left by score threshold, area, non-maximum suppression and number, best
     first."""
-    rows = torch.nonzero((scores >= score_threshold) & (boxes[:, 2:] > boxes[:, :2]).all(dim=1)).flatten()
+    large = (boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE).all(dim=1)
+    rows = torch.nonzero((scores >= score_threshold) & large).flatten()
     return rows[suppress(boxes[rows], scores[rows], nms_threshold)[:max_detections]]
 
 

@@ -241,7 +241,7 @@ class Evaluator:
 
 
 def weighted(found: Detections) -> Detections:
-    """Detections whose embeddings are as long as their scores, so that dot products are weighted with them."""
+    """Detections with embeddings as long as their scores, so that dot products are weighted with them."""
     return replace(found, embeddings=found.embeddings * found.scores[:, None])
 
 

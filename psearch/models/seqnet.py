@@ -44,7 +44,7 @@ class SeqNetwork(OIMNetwork):
     The first stage sees every proposal of the anchors, unless the pick is a `StagedPick`. Boxes that are
     given (a query's, a teacher's) go to the last stage alone. first_score: in use a detection's score is that
     of the first stage (the paper's First Classification Score), not the last one's. The rest: see
-    `OIMNetwork`; the defaults are the published ones. Source: Li and Miao 2021, section 3, and its public code.
+    `OIMNetwork`; the defaults are the published ones. Source: Li and Miao 2021, section 3, and its code.
     """
 
     stages = 2

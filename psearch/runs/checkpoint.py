@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 
 from psearch.files import replace
+from psearch.runs.foreign import imported
 
 log = logging.getLogger(__name__)
 
@@ -45,19 +47,35 @@ def save(directory: Path, state: dict[str, Any], *, best: bool = False) -> None:
 
 
 def load(path: Path | str) -> dict[str, Any]:
-    """Read one checkpoint file onto the CPU; ValueError if it is missing or broken."""
+    """Read one checkpoint file onto the CPU, ours or one that `psearch.runs.importers` can turn into ours;
+    ValueError if it is missing, broken or of no known kind."""
+    state = _read(path)
+    return state if isinstance(state, dict) and "network" in state else imported(state, path)
+
+
+def _read(path: Path | str) -> Any:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"there is no checkpoint {path}: check the path") from None
+    except IsADirectoryError:
+        raise ValueError(f"the checkpoint {path} is a folder: name the file in it") from None
     except Exception as error:  # a damaged file surfaces as nearly anything
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f"the checkpoint {path} cannot be read ({reason}): it is damaged or not ours"
-        ) from error
-    if not isinstance(state, dict):
-        raise ValueError(f"the checkpoint {path} is not ours: it holds a {type(state).__name__}")
-    return state
+        raise ValueError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path | str, error: Exception) -> str:
+    """What to say of a file that torch refuses; torch's own words advise to switch its protection off."""
+    foreign = re.search(r"GLOBAL (\S+)", str(error))
+    if foreign:
+        return (
+            f"the checkpoint {path} holds a Python object ({foreign[1]}), and to read one is to run what the "
+            "file says: psearch reads tensors and plain values only. Write the weights alone, where the file "
+            "comes from: torch.save({'model': model.state_dict()}, FILE)"
+        )
+    told = str(error).strip().splitlines() or [type(error).__name__]
+    reason = "it is no file of torch.save" if "weights_only" in told[0] else told[0].partition(".")[0]
+    return f"the checkpoint {path} cannot be read ({reason}): it is cut short, damaged or no checkpoint"
 
 
 def resume(directory: Path) -> dict[str, Any] | None:

@@ -91,9 +91,9 @@ class SearchTask(NetworkTask):
         )
         if misfits:
             raise ValueError(
-                f"student.start={path} does not fit, first at {', '.join(misfits[:10])} ({len(misfits)} in all): "
-                f"it must be of {self.startable} with this run's compression, student.network.embedding and "
-                "student.anchors"
+                f"student.start={path} does not fit, first at {', '.join(misfits[:10])} ({len(misfits)} in "
+                f"all): it must be of {self.startable} with this run's compression, "
+                "student.network.embedding and student.anchors"
             )
         self.network.load_state_dict(given, strict=False)
 
