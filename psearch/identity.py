@@ -1,4 +1,9 @@
-"""What a run *is*: the part of its config that decides the result, its hash and its directory's name."""
+"""What a run *is*: the part of its config that decides the result, its hash and its directory's name.
+
+Two runs are the same if they share what decides: their config without `NEUTRAL` keys and without defaults
+that are merely written out, the content of their data (`Benchmark.fingerprint`) and of the weights that they
+start from.
+"""
 
 from __future__ import annotations
 
@@ -6,142 +11,185 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-import yaml
+from psearch.sources import code_digest, signature_defaults
 
-ELSEWHERE = frozenset({"logger", "outputs", "study", "directory", "stage", "device", "hydra", "published"})
-"""Top-level keys that say where and how a run is watched, not what comes out of it."""
+AXES = ("student", "compression", "teacher", "distill")
+"""The choices that name a variant of the method."""
 
-HOW = {
-    "trainer": frozenset(
-        {"threads", "workers", "log_every", "log_every_s", "validate_every", "rank_timeout_s"}
-    ),
-    "data": frozenset({"cache", "workers"}),
-    "start": frozenset({"checkpoint"}),  # its fingerprint decides, not where it lies
+NEUTRAL = {
+    "study": "where a run is kept",
+    "directory": "where a run is kept",
+    "outputs": "where a run is kept",
+    "stage": "how much of a run is done now",
+    "rerun": "which runs are done again",
+    "device": "what computes: rounding differs, and the machine is recorded",
+    "logger": "how a run is watched",
+    "published": "what the report prints beside it",
+    "hydra": "how runs are launched",
+    "experiment": "short for keys that are in the config themselves",
+    "scale": "short for keys that are in the config themselves",
+    "extensions": "what may be built; what is built has its _target_ in the config, and its code counts",
+    "trainer.workers": "who loads batches: the same ones",
+    "trainer.threads": "who computes",
+    "trainer.log_every": "how a run is watched",
+    "trainer.log_every_s": "how a run is watched",
+    "trainer.validate_every": "what is kept as best.pt; a result is that of the last epoch",
+    "trainer.monitor": "what is kept as best.pt; a result is that of the last epoch",
+    "trainer.rank_timeout_s": "when a training is given up",
+    "data.root": "where the data lies: its content decides",
+    "data.cache": "where what was read of the data is kept",
+    "data.workers": "who draws pictures: the same ones",
 }
-"""Node (of a run, or nested in a teacher's recipe) -> keys that say how it works, not what comes out."""
+"""Key -> why it decides nothing. A key stands for all below it, and means the same in a teacher's recipe.
 
-Config = Mapping[str, Any]
+The one list of its kind: names of runs, addresses of teachers, resuming, comparing and the report ask it.
+"""
+
+PRESENCE = {"student.loading.cache": "through JPEGs pixels are others; wherever they are kept"}
+"""Key -> why only that it is set decides."""
+
+LIBRARIES = frozenset({"torch", "torchvision", "timm"})
+"""Packages of which a config names parts, and whose versions are on record."""
+
+Config: TypeAlias = Mapping[str, Any]
+
+
+def decides(key: str) -> bool:
+    """Whether a dotted config key (or an override's group) can change a result."""
+    parts = own_key(key.replace("/", ".")).split(".")
+    return not any(".".join(parts[: length + 1]) in NEUTRAL for length in range(len(parts)))
+
+
+def own_key(key: str) -> str:
+    """A key as the recipe has it that it belongs to: `teacher.reid.trainer.epochs` is `trainer.epochs`."""
+    return re.sub(r"^teacher\.[^.]+\.", "", key)
 
 
 def deciding(config: Config) -> dict[str, Any]:
-    """The config without what cannot change a result, as plain JSON data."""
-    kept = {key: value for key, value in config.items() if key not in ELSEWHERE}
-    plain: dict[str, Any] = json.loads(json.dumps(_without_how(kept), default=str))
-    return plain
+    """The config as far as it decides, as plain JSON data that is equal for equal runs.
 
-
-def config_hash(config: Config) -> str:
-    """Hex SHA-256 of the deciding config; the order of keys does not matter."""
-    text = json.dumps(deciding(config), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def job_name(variant: Mapping[str, Any], config: Config) -> str:
-    """`<student>-<compression>-<teacher>-<distill>-seed<seed>-<6 hex of the deciding config>`.
-
-    Safe as a directory's name whatever the overrides hold: other characters become `_`, long names are cut;
-    the hash keeps different runs apart.
+    Left out: neutral keys, and keys of a node with a `_target_` that say what its signature says anyway. A
+    file of weights ({checkpoint, fingerprint}) is its fingerprint alone, which for a teacher stands in place
+    of the recipe.
     """
-    parts = [str(variant[key]) for key in ("student", "compression", "teacher", "distill")]
-    words = "-".join([*parts, f"seed{variant['seed']}"]).replace(",", "+")
+    kept: dict[str, Any] = _deciding(config)
+    return kept
+
+
+def _deciding(node: Any, path: str = "") -> Any:
+    if isinstance(node, list | tuple):
+        return [_deciding(part, path) for part in node]
+    if not isinstance(node, Mapping):
+        return _plain(node)
+    if node.get("checkpoint") and node.get("fingerprint"):
+        return {"fingerprint": str(node["fingerprint"])}
+    defaults, kept = signature_defaults(str(node.get("_target_", ""))), {}
+    for name, value in node.items():
+        key = f"{path}.{name}" if path else str(name)
+        if not decides(key) or (name == "checkpoint" and value is None):
+            continue
+        plain = value is not None if own_key(key) in PRESENCE else _deciding(value, key)
+        if name not in defaults or _text(plain) != _text(_deciding(defaults[name])):
+            kept[str(name)] = plain
+    return kept
+
+
+def _plain(value: Any) -> Any:
+    """A leaf as JSON knows it; 10.0 is 10, and True is not 1."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _text(plain: Any) -> str:
+    return plain if isinstance(plain, str) else json.dumps(plain, sort_keys=True)
+
+
+def config_hash(config: Config, data: str = "") -> str:
+    """Hex SHA-256 of the deciding config and, for a run, the fingerprint of its data."""
+    return _sha256([deciding(config), data])
+
+
+def job_name(variant: Mapping[str, Any], config: Config, data: str = "") -> str:
+    """`<student>-<compression>-<teacher>-<distill>-seed<seed>-<6 hex of config and data>`.
+
+    data: the fingerprint of the data. Safe as a directory's name whatever the overrides hold: other
+    characters become `_`, long names are cut; the hash keeps different runs apart.
+    """
+    words = "-".join([*(str(variant[axis]) for axis in AXES), f"seed{variant['seed']}"]).replace(",", "+")
     safe = re.sub(r"[^A-Za-z0-9_+.-]", "_", words).lstrip(".-")[:120]
-    return f"{safe}-{config_hash(config)[:6]}"
+    return f"{safe}-{config_hash(config, data)[:6]}"
+
+
+def address(recipe: Config, data: str, code: str) -> str:
+    """12 hex digits for what a teacher is made from: its recipe, the fingerprint of what it is trained on,
+    and the digest of the code that trains it."""
+    return _sha256([deciding(recipe), data, code])[:12]
 
 
 def differences(old: Config, new: Config) -> list[str]:
     """One line `key: old -> new` for each deciding key that the two configs do not share."""
-    before, after = dict(_leaves(deciding(old))), dict(_leaves(deciding(new)))
-    keys = [key for key in {**before, **after} if before.get(key, _ABSENT) != after.get(key, _ABSENT)]
-    return [f"{key}: {before.get(key, _ABSENT)} -> {after.get(key, _ABSENT)}" for key in keys]
+    before, after = dict(leaves(deciding(old))), dict(leaves(deciding(new)))
+    keys = [k for k in {**before, **after} if _text(before.get(k, _ABSENT)) != _text(after.get(k, _ABSENT))]
+    told = [{**decided, **dict(leaves(whole))} for decided, whole in ((before, old), (after, new))]
+    return [f"{key}: {told[0].get(key, _ABSENT)} -> {told[1].get(key, _ABSENT)}" for key in keys]
 
 
 _ABSENT = "(absent)"
 
 
-def _without_how(node: Any) -> Any:
-    if isinstance(node, Mapping):
-        return {key: _without_how(_what(key, value)) for key, value in node.items()}
-    return [_without_how(part) for part in node] if isinstance(node, (list, tuple)) else node
+def stale(made_from: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The ingredients (`code`, `data`, a teacher …: name -> digest) that are others now than those a finished
+    run recorded; one that it did not record counts as another."""
+    return [name for name, digest in now.items() if made_from.get(name) != digest]
 
 
-def _what(key: str, node: Any) -> Any:
-    """A node without the keys that decide nothing. That pictures come through a cache of JPEGs decides their
-    pixels, where it lies does not."""
-    if not isinstance(node, Mapping):
-        return node
-    kept = {name: value for name, value in node.items() if name not in HOW.get(key, ())}
-    if key == "loading" and "cache" in kept:
-        kept["cache"] = kept["cache"] is not None
-    return kept
-
-
-def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of everything in a config that is no mapping, or an empty one."""
     if isinstance(node, Mapping) and node:
         for key, value in node.items():
-            yield from _leaves(value, f"{path}.{key}" if path else str(key))
+            yield from leaves(value, f"{path}.{key}" if path else str(key))
     else:
         yield path, node
 
 
-def with_fingerprint(student: Mapping[str, Any]) -> dict[str, Any]:
-    """The node of a student with `start: FILE` as `start: {checkpoint: FILE, fingerprint: 12 hex digits}`:
-    the same file elsewhere is the same run, another file under the same name another one. ValueError if there
-    is no such file."""
-    start = student.get("start")
-    if not isinstance(start, str):
-        return dict(student)
-    try:
-        digest = hashlib.sha256(Path(start).read_bytes()).hexdigest()
-    except OSError as error:
-        raise ValueError(f"student.start={start} cannot be read ({error.strerror}): check the path") from None
-    return {**student, "start": {"checkpoint": start, "fingerprint": digest[:12]}}
-
-
-NEUTRAL = (
-    "seed",
-    "outputs",
-    "study",
-    "directory",
-    "logger",
-    "device",
-    "stage",
-    "hydra",
-    "defaults",
-    "published",
-)
-"""Top-level config keys that decide nothing about a result, or (seed) are averaged over."""
-
-AXES = ("student", "compression", "teacher", "distill")
-
-
-def read_config(path: Path) -> dict[str, str]:
-    """The resolved config as dotted key -> text; empty if it is missing or not YAML."""
-    try:
-        loaded = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return dict(_flatten(loaded)) if isinstance(loaded, dict) else {}
-
-
-def _flatten(node: Mapping[Any, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def settings(config: Mapping[str, str], overrides: Iterable[str]) -> dict[str, str]:
-    """What decides a result besides the four axes and the seed: keys of the config, or of the overrides for a
-    run that left no config behind."""
+def settings(config: Config, overrides: Iterable[str] = ()) -> dict[str, str]:
+    """What a row of a comparison has in common, as dotted key -> text: what decides, but for seeds, which are
+    averaged over. From the overrides for a run that left no config behind."""
     if not config:
         pairs = (str(override).lstrip("+~").partition("=") for override in overrides)
-        config = {key: value for key, _, value in pairs if key not in AXES}
+        found = {key: value for key, _, value in pairs if decides(key) and key not in AXES}
+    else:
+        found = flattened(deciding(config))
+    return {key: value for key, value in found.items() if own_key(key) != "seed"}
+
+
+def flattened(config: Config) -> dict[str, str]:
+    """Dotted key -> text, for tables."""
     return {
-        key: value
-        for key, value in config.items()
-        if key.split(".")[0] not in NEUTRAL and key.split(".")[-1] != "seed"
+        key: value if isinstance(value, str) else json.dumps(value, default=str)
+        for key, value in leaves(config)
     }
+
+
+def targets(node: Any) -> Iterator[str]:
+    """Every `_target_` in a config."""
+    if isinstance(node, Mapping):
+        yield from [str(node["_target_"])] if "_target_" in node else []
+        node = list(node.values())
+    for part in node if isinstance(node, list | tuple) else ():
+        yield from targets(part)
+
+
+def code_of(config: Config, *roots: str) -> str:
+    """`code_digest` of what a config builds and of the modules that do the building (roots), also where that
+    lies in an extension; torch and its like are known by their versions."""
+    built = list(targets({key: node for key, node in config.items() if decides(key)}))
+    packages = {"psearch", *(target.partition(".")[0] for target in built)} - LIBRARIES
+    return code_digest([*built, *roots], tuple(sorted(packages)))
+
+
+def _sha256(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

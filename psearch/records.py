@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,9 @@ from psearch.files import replace_json
 from psearch.identity import AXES
 
 log = logging.getLogger(__name__)
+
+OUTPUTS = "outputs"
+"""What records call the folder of all outputs, wherever it lies."""
 
 RESULTS, COST, CONFIG = "results.json", "cost.json", "config.yaml"
 """What the files are called in a run directory."""
@@ -99,10 +102,11 @@ class RunRecord:
 
     role, variant: None of a training that nobody measured (a teacher in `outputs/teachers`). protocol: two
     results are comparable if it is equal. metrics: accuracies, 0…1. per_query: lists in protocol order, None
-    where a query was skipped. intervals: (low, high), 95 % over queries. searches: the same search by
-    other protocols. code: {commit, dirty, closure: digest of the code that decides the result}. made_from: what a
-    reference was made from, and is made again for. starts: config key -> digest of the weights training began
-    from. data: part -> digest of the content of that data. more: keys that this version does not know, kept.
+    where a query was skipped. intervals: (low, high), 95 % over queries. searches: the same search by other
+    protocols. code: {commit, dirty, closure: digest of the code that decides the result, files: each file of
+    it -> digest}. made_from: what a reference was made from; made again if that changes. starts: config key
+    -> digest of the weights training began from. data: part -> digest of what the network was trained on.
+    more: keys that this version does not know, kept.
     """
 
     status: str = "ok"
@@ -214,25 +218,19 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def flat(config: Mapping[Any, Any]) -> dict[str, str]:
-    """A config as dotted key -> text."""
-    return dict(_leaves(config, ""))
+def located(recorded: Path | str, home: Path) -> Path:
+    """Where something lies that a record names, also after all outputs were moved or copied to `home`."""
+    path = Path(recorded)
+    below = path.parts[1:] if path.parts[:1] == (OUTPUTS,) else path.parts[-2:]
+    moved = home.joinpath(*below)
+    return moved if moved.exists() or not path.exists() else path
 
 
 def locate(run: Path, recorded: str) -> Path | None:
-    """Where a teacher's directory lies that a run's record names: beside the run's study, if the outputs were
-    moved or copied as a whole, else where the record says. None if it is in neither place."""
-    path = Path(recorded)
-    beside = run.resolve().parent.parent / path.parent.name / path.name
-    return next((place for place in (beside, path) if recorded and place.is_dir()), None)
-
-
-def _leaves(node: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, str]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)
+    """Where a teacher's directory lies that a run's record names; None if it is not here."""
+    study = (run if len(run.parts) > 2 else run.resolve()).parent
+    place = located(recorded, study.parent) if recorded else None
+    return place if place is not None and place.is_dir() else None
 
 
 @cache
@@ -331,7 +329,9 @@ def _list_of(read: Reader, *, length: int | None = None) -> Reader:
     return read_all
 
 
-COSTS = ("parameters", "macs", "latency_ms", "file_bytes")
+COSTS = {"parameters": "parameters", "macs": "MACs", "latency_ms": "latency, ms", "file_bytes": "file size"}
+"""Costs that comparisons show, with their titles."""
+
 _cost = _part(**dict.fromkeys(COSTS, _amount))
 
 PROTOCOL: Mapping[str, Reader] = {
@@ -351,9 +351,9 @@ READERS: Mapping[str, Reader] = {
     "intervals": _each(_list_of(_share, length=2)),
     "searches": _each(_part(**PROTOCOL)),
     "cost": _cost,
-    "training": _part(),
+    "training": _part(**dict.fromkeys(("epochs", "steps", "seconds", "peak_memory_mb"), _amount)),
     "teachers": _list_of(lambda _, value: TeacherEntry.parse(value)),
-    "code": _part(commit=_text, closure=_text),
+    "code": _part(commit=_text, closure=_text, files=_each(_text)),
     "machine": _part(),
     "config_hash": _text,
     "made_from": _part(),

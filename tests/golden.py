@@ -31,9 +31,9 @@ import torch
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[1]
-RENAMED = {
-    "evaluation.evaluator.score_threshold": "evaluation.evaluator.score"
-}  # key here: the same key in BASE
+RENAMED: dict[str, str] = {}  # a key of the config in this tree: the same key in BASE
+REWORDED = {"the student alone": "the baseline", " alone": " baseline", "true boxes": "GT boxes"}
+"""Words of the study's table in BASE: the same in this tree."""
 
 SIZES = (
     "data=synthetic",
@@ -316,7 +316,7 @@ def difference(before: Any, after: Any) -> str | None:
     """Where two traces differ first and in how many values; None if they are equal."""
     if before is None or after is None:
         return f"not traced in {'the former' if before is None else 'the latter'}"
-    old, new = dict(flat(before)), dict(flat(after))
+    old, new = dict(map(reworded, flat(before))), dict(flat(after))
     unequal = [key for key in old | new if old.get(key, ABSENT) != new.get(key, ABSENT)]
     if not unequal:
         return None
@@ -326,6 +326,14 @@ def difference(before: Any, after: Any) -> str | None:
 
 
 ABSENT = "absent"
+
+
+def reworded(leaf: tuple[str, Any]) -> tuple[str, Any]:
+    """A leaf of BASE in the words of this tree."""
+    place, value = leaf
+    for old, new in REWORDED.items():
+        place, value = place.replace(old, new), value.replace(old, new) if isinstance(value, str) else value
+    return place, value
 
 
 def flat(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:

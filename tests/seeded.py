@@ -42,7 +42,9 @@ def _tensor(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
         return 0.1 * noise
     if len(shape) == 1:
         return (0.3 if ".bn3." in name else 1.0) + 0.05 * noise
-    gain = 0.1 if name.startswith("rpn.") or "cls_score" in name or "predictor.bbox_pred.weight" in name else 1.0
+    gain = (
+        0.1 if name.startswith("rpn.") or "cls_score" in name or "predictor.bbox_pred.weight" in name else 1.0
+    )
     return noise * gain * math.sqrt(2 / math.prod(shape[1:]))
 
 

@@ -76,7 +76,7 @@ def test_train_teach_evaluate_and_report(
     for taught in ((), TAUGHT):
         run(*composed("train", *data, *SHORT, f"evaluation.galleries={galleries}", *taught))
     table = compare_studies([Path("outputs/mini")], device="cpu")
-    for row in ("oim tiny alone", "oim tiny identities from reid", "teacher reid", "two-step"):
+    for row in ("oim tiny baseline", "oim tiny identities from reid", "teacher reid", "two-step"):
         assert row in table
     assert Path("outputs/mini/report.html").exists()
     students = [path.parent for path in Path("outputs/mini").glob("oim*/results.json")]

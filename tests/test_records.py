@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from psearch.records import MeasuredCost, RunRecord, TeacherEntry, Variant, flat, locate, read_config
+from psearch.identity import flattened
+from psearch.records import MeasuredCost, RunRecord, TeacherEntry, Variant, locate, read_config
 from tests.report.fake_study import fake_results
 
 RESULTS = fake_results(
@@ -171,7 +172,7 @@ def test_a_config_is_a_plain_mapping_or_refused(tmp_path: Path, text: str) -> No
 
 def test_a_config_as_dotted_keys() -> None:
     config = {"a": {"b": 1, "c": {}}, "d": [1, "x"], "e": "text", "f": None}
-    assert flat(config) == {"a.b": "1", "a.c": "{}", "d": '[1, "x"]', "e": "text", "f": "null"}
+    assert flattened(config) == {"a.b": "1", "d": '[1, "x"]', "e": "text", "f": "null"}
 
 
 def test_a_teacher_is_found_beside_its_study_wherever_outputs_are(

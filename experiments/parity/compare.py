@@ -274,7 +274,9 @@ def training(kind: str, network: nn.Module, steps: int) -> None:
         trace.append(sum(theirs.values(), torch.zeros(())).item())
         for name, loss in theirs.items():
             most[name] = max(most.get(name, 0.0), difference(mine[name], loss))
-    print(f"    total loss {trace[0]:.3f} -> {trace[-1]:.3f}; CPU seconds theirs {spent[0]:.1f}, ours {spent[1]:.1f}")
+    print(
+        f"    total loss {trace[0]:.3f} -> {trace[-1]:.3f}; CPU seconds theirs {spent[0]:.1f}, ours {spent[1]:.1f}"
+    )
     tell(f"{kind} losses over {steps} steps, absolute", **most)
     tell(f"{kind} table and queue after {steps} steps", **memories(task, network))
 

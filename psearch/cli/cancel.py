@@ -11,12 +11,7 @@ from psearch.config.errors import MISTAKES, message
 def program() -> None:
     """Cancel all jobs of a study that wait or run; `psearch.resubmit` goes on from their checkpoints."""
     parser = argparse.ArgumentParser(prog="psearch cancel", description=program.__doc__)
-    parser.add_argument(
-        "studies",
-        nargs="+",
-        metavar="STUDY",
-        help="its name, or the path of its folder; outputs=FOLDER says where names are looked for",
-    )
+    parser.add_argument("studies", nargs="+", metavar="STUDY", help="name or path; also outputs=FOLDER")
     chosen = parser.parse_args()
     from psearch.launch.slurm import queue
     from psearch.launch.slurm.ledger import Ledger

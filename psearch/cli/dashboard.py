@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,7 +21,7 @@ def main(cfg: DictConfig) -> None:
         raise ValueError(f"{error}: pip install -e '.[dashboard]', then run this again") from error
     from psearch.tracking.upload import check_server
 
-    view = workspace(**OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+    view: Any = workspace(**OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
     check_server()
     print(view.save().url)
 

@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 
 import hydra
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from psearch.build import build, trusting
+from psearch.config.compose import resolved
 from psearch.config.program import CONF, start
+from psearch.config.trust import trust_of
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="doctor")
@@ -24,8 +26,9 @@ def main(cfg: DictConfig) -> None:
 
     if "cache" in cfg.data:
         cfg.data.cache = None  # the original files are what is examined
-    build = instantiate(cfg.data, _partial_=True, _convert_="all")
-    examination = examine(build, decode=cfg.decode, published=cfg.published)
+    with trusting(trust_of(cfg)):
+        read = build({**resolved(cfg)["data"], "_partial_": True})
+    examination = examine(read, decode=cfg.decode, published=cfg.published)
     print(examination)
     if benchmark := examination.benchmark:
         sheet = Path(cfg.sheet) / f"{benchmark.name}-{benchmark.fingerprint}.png"

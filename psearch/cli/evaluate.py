@@ -5,9 +5,11 @@ from __future__ import annotations
 import hydra
 from omegaconf import DictConfig
 
+from psearch.build import trusting
 from psearch.config.compose import resolved
 from psearch.config.errors import portable
 from psearch.config.program import CONF, start
+from psearch.config.trust import trust_of
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")
@@ -16,7 +18,7 @@ def main(cfg: DictConfig) -> float:
     from psearch.runs.config import EvaluateConfig
     from psearch.studies.evaluate import evaluate  # loads torch, which completion and help do without
 
-    with portable():
+    with portable(), trusting(trust_of(cfg)):
         return evaluate(EvaluateConfig.parse(resolved(cfg)))
 
 

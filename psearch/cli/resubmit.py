@@ -6,6 +6,8 @@ import argparse
 import sys
 
 from psearch.config.errors import MISTAKES, message
+from psearch.config.overrides import own_folders
+from psearch.config.trust import add_options, options_trust
 
 
 def program() -> None:
@@ -19,6 +21,7 @@ def program() -> None:
         metavar="KEY=VALUE",
         help="hydra.launcher.KEY=VALUE for these jobs, e.g. timeout_min; outputs=FOLDER: where the study is",
     )
+    add_options(parser)
     chosen = parser.parse_args()
     from psearch.launch.slurm.submission import resubmit
     from psearch.runs.places import studies
@@ -26,7 +29,9 @@ def program() -> None:
     try:
         where = [text for text in chosen.settings if text.startswith("outputs=")]
         [study] = studies([chosen.study, *where])
-        print(resubmit(study, [text for text in chosen.settings if text not in where]))
+        settings = [text for text in chosen.settings if text not in where]
+        trust, folders = options_trust(chosen), own_folders(chosen.config_dir)
+        print(resubmit(study, settings, trust=trust, folders=folders))
     except MISTAKES as error:
         sys.exit(f"error: {message(error)}")
 

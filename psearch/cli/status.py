@@ -12,12 +12,7 @@ from psearch.config.errors import MISTAKES, message
 def program() -> None:
     """State, progress, time left and last metric of every run; of what failed the error's last lines."""
     parser = argparse.ArgumentParser(prog="psearch status", description=program.__doc__)
-    parser.add_argument(
-        "studies",
-        nargs="+",
-        metavar="STUDY",
-        help="its name, or the path of its folder; outputs=FOLDER says where names are looked for",
-    )
+    parser.add_argument("studies", nargs="+", metavar="STUDY", help="name or path; also outputs=FOLDER")
     chosen = parser.parse_args()
     from psearch.launch.slurm.states import State, states
     from psearch.runs.places import studies

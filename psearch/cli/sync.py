@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,19 +10,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from psearch.config.errors import MISTAKES, message
-from psearch.runs.places import located, outputs_of, studies
+from psearch.records import RunRecord, locate
+from psearch.runs.places import studies
 
 
 def program() -> None:
     """Uploads the runs of the study, its comparison, and the teachers it used; not what is uploaded already,
     nor what still runs. Exit status 1 if something could not be uploaded: sync again, it goes on there."""
     parser = argparse.ArgumentParser(prog="psearch sync", description=program.__doc__)
-    parser.add_argument(
-        "studies",
-        nargs="+",
-        metavar="STUDY",
-        help="its name, or the path of its folder; outputs=FOLDER says where names are looked for",
-    )
+    parser.add_argument("studies", nargs="+", metavar="STUDY", help="name or path; also outputs=FOLDER")
     chosen = parser.parse_args()
     try:
         sync(studies(chosen.studies))
@@ -63,12 +58,9 @@ def run_directories(study: Path) -> Iterator[Path]:
     for run in sorted(study.iterdir()):
         if (run / "wandb").is_dir():
             yield run
-        try:
-            teachers = json.loads((run / "results.json").read_text())["teachers"]
-        except (OSError, ValueError, KeyError):
-            continue
-        found = (located(teacher["directory"], outputs_of(study)) for teacher in teachers)
-        yield from (place for place in found if (place / "wandb").is_dir())
+        record = RunRecord.read(run)
+        places = (locate(run, teacher.directory) for teacher in (record.teachers if record else ()))
+        yield from (place for place in places if place is not None and (place / "wandb").is_dir())
 
 
 if __name__ == "__main__":

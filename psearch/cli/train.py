@@ -5,9 +5,11 @@ from __future__ import annotations
 import hydra
 from omegaconf import DictConfig
 
+from psearch.build import trusting
 from psearch.config.compose import resolved, variant
 from psearch.config.errors import portable
 from psearch.config.program import CONF, start
+from psearch.config.trust import trust_of
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
@@ -16,7 +18,7 @@ def main(cfg: DictConfig) -> float | None:
     from psearch.runs.config import RunConfig
     from psearch.studies.train import run  # loads torch, which completion and help do without
 
-    with portable():
+    with portable(), trusting(trust_of(cfg)):
         return run(RunConfig.parse(resolved(cfg)), variant(cfg))
 
 

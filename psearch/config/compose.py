@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -11,31 +10,19 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
-from psearch.identity import with_fingerprint
+from psearch.identity import AXES, decides
+from psearch.runs.provenance import checkpoint_digest
 
-PARTS = ("student", "compression", "teacher", "distill", "data")
-"""The groups that name a variant of the method."""
-
-NOT_DECIDING = {
-    "seed",
-    "outputs",
-    "study",
-    "directory",
-    "stage",
-    "device",
-    "logger",
-    "experiment",
-    "scale",
-    "published",
-}
-"""Overrides that are told elsewhere in a result, or change no result."""
+PARTS = (*AXES, "data")
+"""The groups that name a variant, and its data."""
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
     """The config as a plain dict, every interpolation resolved.
 
     A teacher that no term asks for is left out: such a run is the student alone, whichever teacher was
-    named, and has one name and one directory.
+    named, and has one name and one directory. So is `extensions`: no file that keeps the config says what is
+    trusted (`trust_of` does, of this command line).
 
     Raises ValueError naming the key that has no value yet.
     """
@@ -47,12 +34,12 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
         raise ValueError(f"{error.full_key}: {error.msg}") from None
     assert isinstance(config, dict)
     if "student" in config:
-        config["student"] = with_fingerprint(config["student"])
+        config["student"] = _started(config["student"])
     if "teacher" in config:
         config["teacher"] = _teachers(config) if taught(config) else {}
     if "study" in config:
         config["study"] = str(config["study"])  # `study=2026` is a name
-    return {str(key): value for key, value in config.items()}
+    return {str(key): value for key, value in config.items() if key != "extensions"}
 
 
 def variant(cfg: DictConfig, hydra: Any = None) -> dict[str, Any]:
@@ -80,14 +67,28 @@ def _teachers(config: dict[Any, Any]) -> dict[str, Any]:
             raise ValueError(f"teacher.checkpoint={given}: of {len(recipes)} teachers; set {keys}")
         [only] = recipes
         recipes[only] = {**recipes[only], "checkpoint": given}
-    return {name: _started(recipe) for name, recipe in recipes.items()}
+    return {name: _known_weights(recipe) for name, recipe in recipes.items()}
 
 
-def _started(recipe: Any) -> Any:
-    """A teacher's recipe that says by its content what its training starts from."""
+def _known_weights(recipe: Any) -> Any:
+    """A teacher's recipe that says by its content what file it is, or what its training starts from."""
     if not (isinstance(recipe, dict) and isinstance(recipe.get("student"), dict)):
         return recipe
-    return {**recipe, "student": with_fingerprint(recipe["student"])}
+    if given := recipe.get("checkpoint"):
+        return {**recipe, "fingerprint": checkpoint_digest(given)}
+    return {**recipe, "student": _started(recipe["student"])}
+
+
+def _started(student: Any) -> Any:
+    """The node of a student with `start: FILE` as `start: {checkpoint, fingerprint}`: the same weights
+    elsewhere are the same run, others under the same name another. ValueError if there is no such file."""
+    start = student.get("start") if isinstance(student, dict) else None
+    if not isinstance(start, str):
+        return student
+    try:
+        return {**student, "start": {"checkpoint": start, "fingerprint": checkpoint_digest(start)}}
+    except ValueError as error:
+        raise ValueError(f"student.start={start}: {error}") from error
 
 
 def taught(config: Any) -> bool:
@@ -114,4 +115,4 @@ def _decides(override: str, taught: bool) -> bool:
     key = override.lstrip("+~").partition("=")[0]
     group, _, package = key.partition("@")
     of_teacher = (package or key).startswith("teacher.")
-    return key not in PARTS and re.split("[./]", group)[0] not in NOT_DECIDING and (taught or not of_teacher)
+    return key not in (*PARTS, "seed") and decides(package or group) and (taught or not of_teacher)

@@ -5,19 +5,27 @@ Hydra itself accepts `+student.netwrok=1` in silence and answers a misspelt key 
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, get_args, get_origin
 
 from hydra import compose
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from psearch.build import trusting
 from psearch.config.signatures import check_targets, hint, parameters
+from psearch.config.trust import check_hydra, trust_of
 from psearch.runs.places import outputs, run_directory
+
+NAMED_NODES = ("distill",)
+"""Keys whose children are all built, whatever their names: one may be added on the command line."""
 
 
 def check(config_name: str, overrides: list[str]) -> tuple[DictConfig, DictConfig]:
@@ -25,20 +33,63 @@ def check(config_name: str, overrides: list[str]) -> tuple[DictConfig, DictConfi
 
     Returns the config and Hydra's own node. Raises ValueError, one line that says what to write.
     """
-    loader = GlobalHydra.instance().config_loader()
+    loader = loader_with(overrides)
     groups = dict(_groups(loader))
     parsed = OverridesParser.create(loader).parse_overrides(overrides)
     values = [o for o in parsed if not o.is_hydra_override() and not _chooses(o, groups)]
-    written = {override.input_line for override in values}
-    schema = _plain(compose(config_name, [text for text in overrides if text not in written]))
-    for override in values:
-        _check_key(override, dict(_keys(schema)), groups)
-    composed = compose(config_name, overrides, return_hydra_config=True)
-    cfg = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-    check_targets(_plain(cfg))
+    written = {override.input_line for override in values if override.key_or_group != "extensions"}
+    schema, settings = _composed(config_name, [text for text in overrides if text not in written])
+    with trusting(trust_of(schema, settings)):
+        for override in values:
+            _check_key(override, dict(_keys(_plain(schema))), groups)
+        cfg, settings = _composed(config_name, overrides)
+        check_targets(_plain(cfg))
+        check_hydra(settings)
     _check_words(_plain(cfg))
     _check_places(cfg)
-    return cfg, composed.hydra
+    return cfg, settings
+
+
+def loader_with(overrides: Sequence[str]) -> ConfigLoader:
+    """Hydra's loader with the directories of `hydra.searchpath=…`: it composes from them, and does not know
+    their groups."""
+    loader = GlobalHydra.instance().config_loader()
+    path = deepcopy(loader.get_search_path())
+    for folder in searchpath(overrides):
+        path.append("hydra.searchpath in command-line", folder)
+    return ConfigLoaderImpl(path)
+
+
+def searchpath(overrides: Sequence[str]) -> list[str]:
+    """What `hydra.searchpath=[…]` among overrides says."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    values = (o.value() for o in parsed if o.key_or_group == "hydra.searchpath")
+    return [str(folder) for value in values for folder in (value if isinstance(value, list) else [value])]
+
+
+def own_folders(config_dir: str | None, overrides: Sequence[str] = ()) -> list[str]:
+    """Directories of config files beside the program's own, as Hydra writes them: of `--config-dir` and of
+    `hydra.searchpath`. ValueError if there is no such directory."""
+    folders = [f"file://{os.path.abspath(config_dir)}"] if config_dir else []
+    folders += searchpath(overrides)
+    for folder in folders:
+        path = folder.removeprefix("file://")
+        if "://" not in path and not os.path.isdir(path):
+            raise ValueError(f"there is no directory {path} to take config files from")
+    return folders
+
+
+def searching(folders: Sequence[str]) -> list[str]:
+    """The override that makes Hydra compose from further directories; none without any."""
+    quoted = (folder.replace("\\", "\\\\").replace("'", "\\'") for folder in folders)
+    words = ",".join(f"'{folder}'" for folder in quoted)
+    return [f"hydra.searchpath=[{words}]"] if words else []
+
+
+def _composed(config_name: str, overrides: list[str]) -> tuple[DictConfig, DictConfig]:
+    """A job's config, and Hydra's own node."""
+    composed = compose(config_name, overrides, return_hydra_config=True)
+    return OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]), composed.hydra
 
 
 def _plain(cfg: DictConfig) -> dict[str, Any]:
@@ -91,6 +142,9 @@ def _check_key(override: Override, keys: dict[str, Any], groups: dict[str, list[
     if group in groups and group not in keys:
         raise ValueError(f"{line}: no {group} is chosen; add {group}=... ({', '.join(groups[group])})")
     parent, _, name = key.rpartition(".")
+    value = override.value()
+    if parent in NAMED_NODES and override.is_add() and isinstance(value, dict) and "_target_" in value:
+        return
     unset = _unset(keys.get(parent), parent)
     if name not in unset:
         near = {*keys, *groups, *(f"{parent}.{other}" for other in unset)}
@@ -127,10 +181,14 @@ def _check_kind(override: Override, old: Any) -> None:
 def _check_words(cfg: dict[str, Any]) -> None:
     """A study is a folder directly in outputs/, and none of those that psearch keeps there itself."""
     study, stage = str(cfg.get("study", "default")), cfg.get("stage", "all")
-    if not re.fullmatch(r"\w[\w.-]*", study) or study in ("data", "teachers"):
-        raise ValueError(f"study={study}: take letters, digits, '.', '_', '-' (not the names data, teachers)")
+    if not re.fullmatch(r"\w[\w.-]*", study) or study in ("data", "teachers", "evaluate"):
+        raise ValueError(
+            f"study={study}: take letters, digits, '.', '_', '-' (not the names data, teachers, evaluate)"
+        )
     if stage not in ("all", "teacher"):
         raise ValueError(f"stage={stage}: choose all or teacher")
+    if cfg.get("rerun") not in (None, "stale"):
+        raise ValueError(f"rerun={cfg['rerun']}: choose null or stale")
 
 
 def _check_places(cfg: DictConfig) -> None:

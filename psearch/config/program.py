@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from psearch.build import CONF as CONF
 from psearch.config.errors import MISTAKES, ONE_LINE, message
-from psearch.config.overrides import check
+from psearch.config.overrides import check, own_folders, searching
 from psearch.engine.signals import Interruption
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+UNCHECKED = ("experimental_rerun", "config_path")
+"""Options of Hydra that are refused: they run a pickled job, or configs in place of the program's own."""
 
 
 def start(main: Callable[[], Any], config_name: str) -> None:
@@ -29,20 +31,30 @@ def start(main: Callable[[], Any], config_name: str) -> None:
     Ctrl-C, SIGTERM and SIGUSR2 end it in order: worker processes are stopped, a study is still compared.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: idle threads do not spin
-    os.umask(os.umask(0o022) | 0o022)  # others may read a run, and not write it
+    os.umask(os.umask(0o002) | 0o002)  # whatever it is: nobody outside the group writes a run
     if "--dry-run" in sys.argv:
         sys.argv[sys.argv.index("--dry-run")] = "hydra.sweeper.preview=true"
         sys.argv.append("--multirun")
-    args = get_args_parser().parse_args()
+    args = get_args_parser().parse_intermixed_args()
+    options = [word for word in sys.argv[1:] if word not in args.overrides]
+    sys.argv[1:] = [*options, *args.overrides]  # Hydra wants all overrides side by side
     if args.help:
-        print(help_text(config_name))
+        with one_line():
+            print(help_text(config_name, own_folders(args.config_dir, args.overrides)))
         return
     ONE_LINE.set(os.environ.get("HYDRA_FULL_ERROR") != "1")
-    try:
+    with one_line():
         refuse_ranks(args, config_name)
         check_command(args, config_name)
         with errors_handed_on(), Interruption():
             main()
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """A mistake made in this block ends the program with one line; an interruption in order."""
+    try:
+        yield
     except MISTAKES as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
@@ -79,26 +91,27 @@ def refuse_ranks(args: Any, config_name: str) -> None:
 
 def check_command(args: Any, config_name: str) -> None:
     """Check what stands on the command line; a sweep checks each of its jobs once they are known."""
-    if (
-        args.hydra_help
-        or args.shell_completion
-        or args.experimental_rerun
-        or args.config_path
-        or args.config_name
-    ):
+    for option in UNCHECKED:
+        if getattr(args, option):
+            raise ValueError(f"--{option.replace('_', '-')} is not taken: add own configs with --config-dir")
+    if args.hydra_help or args.shell_completion:
         return
-    overrides = list(args.overrides)
-    if args.multirun:
-        parsed = OverridesParser.create().parse_overrides(overrides)
-        overrides = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
-    if args.config_dir:
-        overrides.append(f"hydra.searchpath=[file://{os.path.abspath(args.config_dir)}]")
+    parsed = OverridesParser.create().parse_overrides(list(args.overrides))
+    swept = [o for o in parsed if args.multirun and o.is_sweep_override()]
+    if any(o.key_or_group == "extensions" for o in swept):
+        raise ValueError("extensions=… is no choice to sweep over: write extensions=[a,b]")
+    kept = [str(o.input_line) for o in parsed if o not in swept and o.key_or_group != "hydra.searchpath"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        check(config_name, overrides)
+        check(
+            args.config_name or config_name, [*kept, *searching(own_folders(args.config_dir, args.overrides))]
+        )
 
 
-def help_text(config_name: str) -> str:
-    """The comment that opens the root config, its keys, and every group with its choices, a line each."""
+def help_text(config_name: str, folders: Sequence[str] = ()) -> str:
+    """The comment that opens the root config, its keys, and every group with its choices, a line each.
+
+    folders: further directories of config files, as `own_folders` has them.
+    """
     root = CONF / f"{config_name}.yaml"
     defaults = [entry for entry in OmegaConf.load(root).defaults if not isinstance(entry, str)]
     chosen = {
@@ -106,19 +119,30 @@ def help_text(config_name: str) -> str:
     }
     lines = [*_head(root), "", "Groups (group=choice, * is the default)"]
     groups = {group: default for group, default in chosen.items() if not group.startswith("hydra/")}
-    for group, default in {**groups, "hydra/launcher": "basic"}.items():
-        if (CONF / group).is_dir():
-            lines += ["", f"  {group}", *_choices(group, default)]
+    places = [CONF, *(Path(folder.removeprefix("file://")) for folder in folders)]
+    own = {group: None for place in places[1:] for group in _groups_in(place) if group not in groups}
+    for group, default in {**groups, **own, "hydra/launcher": "basic"}.items():
+        if any((place / group).is_dir() for place in places):
+            lines += ["", f"  {group}", *_choices(group, default, places)]
     lines += ["", "Keys (key=value; every key of the composed config, see them with --cfg job)", ""]
     lines += [f"  {line}" for line in root.read_text().splitlines() if re.match(r"\w+: .*# ", line)]
     return "\n".join([*lines, "", "Hydra's own options: --hydra-help"])
 
 
-def _choices(group: str, default: Any) -> Iterator[str]:
-    files = {path.stem: _summary(path) for path in sorted((CONF / group).glob("[!_]*.yaml"))}
+def _groups_in(place: Path) -> list[str]:
+    """Groups of a directory, but for Hydra's."""
+    folders = {path.parent.relative_to(place).as_posix() for path in place.rglob("*.yaml")}
+    return sorted(folder for folder in folders if folder != "." and folder.split("/")[0] != "hydra")
+
+
+def _choices(group: str, default: Any, places: Sequence[Path]) -> Iterator[str]:
+    files = {
+        path.stem: path for place in reversed(places) for path in sorted((place / group).glob("[!_]*.yaml"))
+    }
+    summaries = {name: _summary(files[name]) for name in sorted(files)}
     if group == "hydra/launcher":
-        files = {"basic": "One after another in this process", **files}
-    for name, summary in files.items():
+        summaries = {"basic": "One after another in this process", **summaries}
+    for name, summary in summaries.items():
         yield f"  {'*' if name == default else ' '} {name:18} {summary}"
 
 

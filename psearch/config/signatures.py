@@ -1,21 +1,22 @@
 """The schema of a config: what the signatures of its `_target_`s take.
 
 Hydra lets a misspelt key of an experiment file pass until the constructor is called, perhaps after an
-hour in a queue. Here a plain config is held against the signatures before anything is built.
+hour in a queue. Here a plain config is held against the signatures before anything is built. Only what is
+trusted is imported for that: importing runs code.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import SequenceMatcher
 from functools import cache
-from importlib import import_module
-from pkgutil import resolve_name
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-SPECIAL = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
+from psearch.build import target_of
+
+SPECIAL = {"_target_", "_partial_"}
 
 
 def check_targets(node: Any, path: str = "") -> None:
@@ -23,6 +24,8 @@ def check_targets(node: Any, path: str = "") -> None:
 
     node: a plain, possibly unresolved config. Raises ValueError that names the key and the nearest one.
     """
+    for i, part in enumerate(node if isinstance(node, list) else ()):
+        check_targets(part, f"{path}[{i}]")
     if not isinstance(node, dict):
         return
     known = parameters(node, path)
@@ -40,10 +43,7 @@ def parameters(node: dict[str, Any], path: str) -> dict[str, Any] | None:
     """Name and annotation of all that the node's target takes; None where there is no target to ask."""
     if "_target_" not in node:
         return None
-    try:
-        return _signature(node["_target_"])
-    except Exception as error:
-        raise ValueError(f"{path}: cannot import {node['_target_']}: {error}") from error
+    return _signature(target_of(node, path))
 
 
 def hint(word: str, valid: Iterable[str]) -> str:
@@ -58,8 +58,7 @@ def hint(word: str, valid: Iterable[str]) -> str:
 
 
 @cache
-def _signature(target: str) -> dict[str, Any] | None:
-    called = _locate(target)
+def _signature(called: Callable[..., Any]) -> dict[str, Any] | None:
     try:
         signature = inspect.signature(called, eval_str=True)
     except NameError:  # an annotation that exists only for the type checker
@@ -69,14 +68,6 @@ def _signature(target: str) -> dict[str, Any] | None:
     if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
         return None
     return {name: parameter.annotation for name, parameter in signature.parameters.items()}
-
-
-def _locate(target: str) -> Any:
-    try:
-        return resolve_name(target)
-    except AttributeError:
-        import_module(target.rpartition(".")[0])  # if it is the module that fails, this tells why
-        raise
 
 
 def _open(value: Any) -> bool:

@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from psearch.data.pictures import fingerprint, split, train_fingerprint
+from psearch.data.fingerprints import contents, fingerprint, train_fingerprint
+from psearch.data.pictures import split
 from psearch.data.scenes import clipped, renumbered, scene, solid
 from psearch.data.transforms import pair
 from psearch.types import UNLABELLED, Benchmark, Query, Scene, Split
@@ -31,8 +32,15 @@ from psearch.types import UNLABELLED, Benchmark, Query, Scene, Split
 log = logging.getLogger(__name__)
 
 
-def coco(root: str | Path, *, name: str = "coco", sides: Sequence[int] | None = None) -> Benchmark:
-    """Reads a folder of the layout above. sides: (shorter, longer) side to resize scenes to.
+def coco(
+    root: str | Path,
+    *,
+    name: str = "coco",
+    sides: Sequence[int] | None = None,
+    cache: str | Path | None = None,
+) -> Benchmark:
+    """Reads a folder of the layout above. sides: (shorter, longer) side to resize scenes to. cache: folder in
+    which digests of pictures are kept; None keeps none.
 
     Labelled training identities are renumbered 0..N-1 in ascending order of `person_id`.
     ValueError naming the file and the record for whatever is missing or contradictory.
@@ -50,16 +58,17 @@ def coco(root: str | Path, *, name: str = "coco", sides: Sequence[int] | None = 
         _warn_of_shared(train.split, each)
     scenes, identities = renumbered(train.split.scenes)
     names = [shown.name for each in splits for shown in each.scenes]
+    pictures = contents(root / "images", names, cache)
     return Benchmark(
         name=name,
-        fingerprint=fingerprint(files, root / "images", names, "coco"),
+        fingerprint=fingerprint(files, pictures, "coco"),
         identities=identities,
         train=replace(train.split, scenes=scenes),
         val=val,
         test=splits[-1],
         sides=pair(sides),
         gallery_size=_gallery_size(splits[-1]),
-        train_fingerprint=train_fingerprint(scenes, root / "images", sides),
+        train_fingerprint=train_fingerprint(scenes, pictures, sides),
     )
 
 

@@ -12,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from psearch.files import write_arrays
+from psearch.files import kept, write_arrays
+from psearch.sources import code_digest
 from psearch.types import Benchmark, Split
 
 
@@ -95,21 +96,21 @@ def training_crops(
 ) -> Crops:
     """`cut` on a benchmark's training split, kept below the folder `cache` where one is given.
 
-    The cache's name holds the data fingerprint and the parameters, so that it can never be the wrong one.
+    The cache's name holds the data fingerprint, the parameters and the digest of this code, so that it can
+    never be the wrong one.
     """
-    if cache is None:
+
+    def make() -> Crops:
         return cut(benchmark.train, size=size, margin=margin)
+
+    if cache is None:
+        return make()
     name = f"crops-{benchmark.train_fingerprint}-{size[0]}x{size[1]}-margin{margin:g}"
-    file = Path(cache) / name / "crops.npz"
-    if file.exists():
-        return _load(file)
-    crops = cut(benchmark.train, size=size, margin=margin)
-    _save(crops, file)
-    return crops
+    name += f"-{code_digest([__name__], ('psearch.data',))}"
+    return kept(Path(cache) / name / "crops.npz", make, write=_save, read=_load)
 
 
-def _save(crops: Crops, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
+def _save(file: Path, crops: Crops) -> None:
     arrays = {"images": crops.images, "ids": crops.ids, "size": crops.size, "border": crops.border}
     write_arrays(file, arrays)
 
@@ -120,5 +121,7 @@ def _load(file: Path) -> Crops:
             height, width = stored["size"].tolist()
             top, left = stored["border"].tolist()
             return Crops(stored["images"], stored["ids"], (height, width), (top, left))
+    except OSError:
+        raise
     except Exception as error:  # numpy, zipfile and zlib each raise their own
-        raise ValueError(f"The cached crops {file} are damaged ({error}): delete the file.") from error
+        raise ValueError(f"damaged ({error})") from error

@@ -19,10 +19,12 @@ from psearch.data.cuhk_sysu_files import (
     searches,
     training_people,
 )
+from psearch.data.fingerprints import contents, fingerprint, train_fingerprint
 from psearch.data.parsed import Parsed, parsed
-from psearch.data.pictures import fingerprint, picture_sizes, pictures_in, split, train_fingerprint
+from psearch.data.pictures import picture_sizes, pictures_in, split
 from psearch.data.scenes import clipped, corners, renumbered, scene
 from psearch.data.transforms import pair
+from psearch.sources import code_digest
 from psearch.types import Benchmark, Query, Scene
 
 GALLERY_SIZES = (50, 100, 500, 1000, 2000, 4000)
@@ -42,16 +44,19 @@ def cuhk_sysu(
     gallery_size: one of GALLERY_SIZES, or -1 for the whole pool: the gallery of TestG50, then every other
     picture but the query's own (as psdb and NAE do). subset: None, or one of SUBSETS, whose galleries
     hold 100. Galleries are as published: four list a scene twice, two hold the query's own. The test split's
-    `gallery` answers every size and subset, so that one pass over the scenes measures them all.
-    cache: folder for the parsed annotations, which take a while to parse; None parses each time.
+    `gallery` has every size and subset, so that one pass over the scenes measures them all.
+    cache: folder for digests of pictures and for the parsed annotations, which take a while to parse; None
+    reads and parses each time.
     Test identities are the numbers of the searches in TestG50. Coordinates are whole pixels.
     ValueError naming the file for whatever is missing, unreadable or contradictory.
     """
     name, protocol, variable = _protocol(gallery_size, subset)
     files = Layout(Path(root), protocol)
-    mark = fingerprint(files.annotations, files.pictures, pictures_in(files.pictures), [name, gallery_size])
+    pictures = contents(files.pictures, pictures_in(files.pictures), cache)
+    mark = fingerprint(files.annotations, pictures, [name, gallery_size])
     parse = partial(_parse, files, variable, whole_pool=gallery_size == -1)
-    train, test, queries = parsed(cache, f"{name}-{mark}", parse)
+    kept = f"{name}-{mark}-{code_digest([__name__], ('psearch.data',))}"
+    train, test, queries = parsed(cache, kept, parse)
     train, identities = renumbered(train)
     return Benchmark(
         name=name,
@@ -64,7 +69,7 @@ def cuhk_sysu(
         ),
         sides=pair(sides),
         gallery_size=gallery_size,
-        train_fingerprint=train_fingerprint(train, files.pictures, sides),
+        train_fingerprint=train_fingerprint(train, pictures, sides),
     )
 
 

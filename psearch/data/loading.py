@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from psearch import distributed
 from psearch.data.pictures import ResizedPictures
-from psearch.data.transforms import collate, fit, pair, resize
+from psearch.data.transforms import collate, pair, resize, resize_scale
 from psearch.types import Batch, Scene, Split
 
 
@@ -145,7 +145,7 @@ class _Batches(Dataset[Batch]):
 
     def __getitem__(self, plan: Plan) -> Batch:
         scenes = [self.split.scenes[index] for index in plan.indices]
-        scales = [fit(scene.height, scene.width, self.sides, plan.factor) for scene in scenes]
+        scales = [resize_scale(scene.height, scene.width, self.sides, plan.factor) for scene in scenes]
         pictures = [self._read(*each) for each in zip(plan.indices, scenes, scales, strict=True)]
         flips = [
             self.flip > 0 and draws("flip", self.seed, plan.epoch, index).random() < self.flip
@@ -156,7 +156,9 @@ class _Batches(Dataset[Batch]):
     def _least(self, plan: Plan) -> tuple[int, int]:
         """Height and width that hold every picture of the whole batch."""
         whole = [self.split.scenes[index] for index in plan.whole]
-        sizes = [_size(scene, fit(scene.height, scene.width, self.sides, plan.factor)) for scene in whole]
+        sizes = [
+            _size(scene, resize_scale(scene.height, scene.width, self.sides, plan.factor)) for scene in whole
+        ]
         return max(height for height, _ in sizes), max(width for _, width in sizes)
 
     def _read(self, index: int, scene: Scene, scale: float) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.io import loadmat
 
-from psearch.files import write_arrays
+from psearch.files import kept, write_arrays
 from psearch.types import Query, Scene
 
 Arrays = Mapping[str, np.ndarray]
@@ -27,23 +27,24 @@ class Parsed(NamedTuple):
 def parsed(cache: str | Path | None, name: str, parse: Callable[[], Parsed]) -> Parsed:
     """The result of `parse`, taken from the folder `cache`/`name` where it is there, else kept there.
 
-    name: holds the data fingerprint, so that a stored result is never stale. cache None keeps nothing.
-    ValueError for a damaged file.
+    name: holds the data fingerprint and the digest of the code that parses, so that a stored result is never
+    stale. cache None keeps nothing.
     """
     if cache is None:
         return parse()
-    file = Path(cache) / name / "annotations.npz"
-    if not file.exists():
-        result = parse()
-        _save(file, result)
-        return result
+    return kept(Path(cache) / name / "annotations.npz", parse, write=_save, read=_load)
+
+
+def _load(file: Path) -> Parsed:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return Parsed(
                 list(_scenes(arrays, "train")), list(_scenes(arrays, "test")), list(_queries(arrays))
             )
+    except OSError:
+        raise
     except Exception as error:  # numpy, zipfile and zlib each raise their own
-        raise ValueError(f"The parsed annotations {file} are damaged ({error}): delete the file.") from error
+        raise ValueError(f"damaged ({error})") from error
 
 
 def _save(file: Path, result: Parsed) -> None:
@@ -52,7 +53,6 @@ def _save(file: Path, result: Parsed) -> None:
         **_flat_scenes(result.test, "test"),
         **_flat_queries(result.queries),
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
     write_arrays(file, arrays)
 
 

@@ -1,12 +1,11 @@
-"""Picture files: reading them, their sizes without decoding, and the fingerprint of a data set."""
+"""Picture files: reading them, their sizes without decoding, and resized copies of them."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +13,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from psearch.files import replace
+from psearch.files import kept, replace_bytes
 from psearch.types import Query, Scene, Split
 
 ENDS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}
@@ -99,58 +98,10 @@ def refuse_missing(folder: Path, names: Sequence[str], present: Sequence[bool]) 
         )
 
 
-def fingerprint(annotations: Sequence[Path], folder: Path, names: Iterable[str], settings: object) -> str:
-    """Hex digest of annotation files, names and sizes of pictures, and settings of the reader.
-
-    Pictures are not read: a changed picture of the same size in bytes goes unnoticed.
-    ValueError that names missing files.
-    """
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for file, content in zip(annotations, in_threads(_digest, annotations, "annotations"), strict=True):
-        if content is None:
-            raise ValueError(f"There is no file {file}: set data.root to the folder that holds it.")
-        digest.update(content)
-    digest.update(_files(folder, sorted(set(names))))
-    return digest.hexdigest()[:16]
-
-
-def train_fingerprint(train: Sequence[Scene], folder: Path, sides: Sequence[int] | None) -> str:
-    """Hex digest of training scenes as a reader gives them, sizes of their files, and `sides`.
-
-    As in `fingerprint`, pictures are not read.
-    """
-    digest = hashlib.sha256(_files(folder, [scene.name for scene in train]))
-    for scene in train:
-        digest.update(json.dumps([scene.height, scene.width, scene.ids.tolist()]).encode())
-        digest.update(scene.boxes.tobytes() + scene.ignore.tobytes())
-    digest.update(json.dumps(list(sides or ())).encode())
-    return digest.hexdigest()[:16]
-
-
 def in_threads(function: Callable[[T], R], items: Sequence[T], what: str) -> list[R]:
     """`function` of each item, in order; file systems answer many questions at once faster."""
     with ThreadPoolExecutor(16) as pool:
         return list(tqdm(pool.map(function, items), what, len(items), disable=None, leave=False))
-
-
-def _files(folder: Path, names: Sequence[str]) -> bytes:
-    sizes = in_threads(lambda name: _bytes(folder / name), names, "pictures")
-    refuse_missing(folder, names, [size is not None for size in sizes])
-    return json.dumps([names, sizes]).encode()
-
-
-def _digest(file: Path) -> bytes | None:
-    try:
-        return hashlib.sha256(file.read_bytes()).digest()
-    except FileNotFoundError:
-        return None
-
-
-def _bytes(file: Path) -> int | None:
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return None
 
 
 QUALITY = 95
@@ -169,9 +120,36 @@ class ResizedPictures:
         What comes back is always the decoded JPEG, so that the first epoch sees what later ones see.
         """
         file = self.folder / f"{size[0]}x{size[1]}" / f"{index}.jpg"
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            picture = Image.fromarray(make())
-            replace(file, lambda out: picture.save(out, "JPEG", quality=QUALITY, subsampling=0))
-        with Image.open(file) as kept:
-            return np.asarray(kept)
+        return kept(file, lambda: _Jpeg.of(make()), write=_Jpeg.write, read=_Jpeg.read).pixels
+
+
+@dataclass(frozen=True, eq=False)
+class _Jpeg:
+    """A picture as a file holds it, and as it looks when it is read from there."""
+
+    content: bytes
+    pixels: np.ndarray
+
+    @classmethod
+    def of(cls, pixels: np.ndarray) -> _Jpeg:
+        out = BytesIO()
+        Image.fromarray(pixels).save(out, "JPEG", quality=QUALITY, subsampling=0)
+        return cls(out.getvalue(), _decoded(out.getvalue()))
+
+    @classmethod
+    def read(cls, file: Path) -> _Jpeg:
+        content = file.read_bytes()
+        return cls(content, _decoded(content))
+
+    @staticmethod
+    def write(file: Path, jpeg: _Jpeg) -> None:
+        replace_bytes(file, jpeg.content)
+
+
+def _decoded(content: bytes) -> np.ndarray:
+    """ValueError for what does not decode; a changed byte may go unnoticed, the format has no checksum."""
+    try:
+        with Image.open(BytesIO(content)) as picture:
+            return np.asarray(picture)
+    except UNREADABLE as error:
+        raise ValueError(str(error)) from error

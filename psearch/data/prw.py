@@ -17,10 +17,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from psearch.data.fingerprints import contents, fingerprint, train_fingerprint
 from psearch.data.parsed import Parsed, parsed, published_layout, read
-from psearch.data.pictures import fingerprint, picture_sizes, pictures_in, split, train_fingerprint
+from psearch.data.pictures import picture_sizes, pictures_in, split
 from psearch.data.scenes import clipped, corners, renumbered, scene
 from psearch.data.transforms import pair
+from psearch.sources import code_digest
 from psearch.types import UNLABELLED, Benchmark, Query, Scene
 
 MINI = Path(__file__).with_name("prw_mini_query_info.txt")
@@ -36,9 +38,9 @@ def prw(
 ) -> Benchmark:
     """Reads PRW: 2,057 queries, each searched in all test frames but its own.
 
-    cache: folder for the parsed annotations, one file per frame; None parses each time. Training identities
-    are renumbered 0..482, test identities are those of the files. To leave out the frames of the query's own
-    camera is a protocol of the evaluation, `other_cameras`.
+    cache: folder for digests of pictures and for the parsed annotations, one file per frame; None reads and
+    parses each time. Training identities are renumbered 0..482, test identities are those of the files. To
+    leave out the frames of the query's own camera is a protocol of the evaluation, `other_cameras`.
     published_boxes: False takes the boxes as they are annotated and cuts them to the picture; True as the
     public readers do (SeqNet, NAE): in whole pixels, moved instead of cut at the left and top edge, not cut
     at the others.
@@ -67,12 +69,14 @@ def _read(
     sides: Sequence[int] | None,
     cache: str | Path | None,
 ) -> Benchmark:
-    frames, names = root / "frames", pictures_in(root / "frames")
+    frames = root / "frames"
+    pictures = contents(frames, pictures_in(frames), cache)
     splits = {part: _frames(root, part) for part in ("train", "test")}
     files = [_annotation_file(root, frame) for frame in [*splits["train"], *splits["test"]]]
     lists = [root / "frame_train.mat", root / "frame_test.mat", query_file]
-    mark = fingerprint([*lists, *files], frames, names, [name, published_boxes])
-    train, test, _ = parsed(cache, f"{name}-{mark}", partial(_parse, root, splits, published_boxes))
+    mark = fingerprint([*lists, *files], pictures, [name, published_boxes])
+    kept = f"{name}-{mark}-{code_digest([__name__], ('psearch.data',))}"
+    train, test, _ = parsed(cache, kept, partial(_parse, root, splits, published_boxes))
     train, identities = renumbered(train)
     queries = list(_queries(query_file, test, published_boxes))
     return Benchmark(
@@ -83,7 +87,7 @@ def _read(
         val=None,
         test=split("test", frames, test, queries),
         sides=pair(sides),
-        train_fingerprint=train_fingerprint(train, frames, sides),
+        train_fingerprint=train_fingerprint(train, pictures, sides),
     )
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from psearch.data.transforms import fit
+from psearch.data.transforms import resize_scale
 from psearch.types import UNLABELLED, Scene, Split
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def anchor_shapes(split: Split, sides: tuple[int, int] | None, count: int) -> An
     Sizes are the quantiles of sqrt(area) at (i + 0.5) / count, in pixels after the resize to `sides`;
     ignored boxes do not count. ValueError if the split has no box.
     """
-    scales = [fit(scene.height, scene.width, sides) for scene in split.scenes]
+    scales = [resize_scale(scene.height, scene.width, sides) for scene in split.scenes]
     boxes = [scene.boxes[~scene.ignore] * scale for scene, scale in zip(split.scenes, scales, strict=True)]
     x1, y1, x2, y2 = np.concatenate([np.zeros((0, 4)), *boxes]).T
     if not x1.size:

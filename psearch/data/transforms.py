@@ -35,7 +35,7 @@ def pair(sides: Sequence[int] | None) -> tuple[int, int] | None:
     return int(sides[0]), int(sides[1])
 
 
-def fit(height: int, width: int, sides: tuple[int, int] | None, factor: float = 1.0) -> float:
+def resize_scale(height: int, width: int, sides: tuple[int, int] | None, factor: float = 1.0) -> float:
     """Scale at which the shorter side is `sides[0]`, or less where the longer would pass `sides[1]`.
 
     `factor` multiplies both sides (multi-scale training); `sides` None stands for the picture's own.

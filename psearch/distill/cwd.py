@@ -28,6 +28,6 @@ class CWD(TapTerm):
         super().__init__(taps=taps, weight=weight, teacher=teacher)
         self.temperature = temperature
 
-    def distance(self, name: str, ours: Tensor, theirs: Tensor, batch: Batch) -> Tensor:
-        rows = (rearrange(maps, "b c h w -> (b c) (h w)") for maps in (ours, theirs))
+    def distance(self, name: str, student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
+        rows = (rearrange(maps, "b c h w -> (b c) (h w)") for maps in (student, teacher))
         return soft_kl(*rows, temperature=self.temperature)

@@ -11,7 +11,7 @@ from torch.nn.functional import one_hot
 from psearch import distributed
 from psearch.boxes import region_targets
 from psearch.distill.distances import soft_kl
-from psearch.distill.matched_people import PERSON
+from psearch.distill.foreground import FG_IOU_THRESH
 from psearch.distill.term import Scheduled, Term
 from psearch.types import Batch, SearchOutput
 
@@ -38,15 +38,15 @@ class Decoupled(Term):
 
     def forward(self, student: SearchOutput, teacher: SearchOutput, batch: Batch) -> Tensor:
         assert student.box_logits is not None and teacher.box_logits is not None
-        person = region_targets(student.boxes, batch, PERSON).person
+        person = region_targets(student.boxes, batch, FG_IOU_THRESH).person
         mean = self.divergence(student.box_logits.float(), teacher.box_logits.float(), person.long())
         return mean * distributed.mean_weight(len(person))
 
-    def divergence(self, ours: Tensor, theirs: Tensor, target: Tensor) -> Tensor:
+    def divergence(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """Logits (n, c) of both networks, the true class (n,) -> a scalar, the mean over rows."""
-        true = one_hot(target, ours.shape[1]).bool()
-        binary = (self._binary(logits, true) for logits in (ours, theirs))
-        others = (logits[~true].reshape(len(logits), logits.shape[1] - 1) for logits in (ours, theirs))
+        true = one_hot(target, student.shape[1]).bool()
+        binary = (self._binary(logits, true) for logits in (student, teacher))
+        others = (logits[~true].reshape(len(logits), logits.shape[1] - 1) for logits in (student, teacher))
         return self.alpha * soft_kl(*binary, temperature=self.temperature) + self.beta * soft_kl(
             *others, temperature=self.temperature
         )

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from psearch.distill.matched_people import observe_people
-from psearch.distill.teacher import Published, Teacher
+from psearch.distill.foreground import embed_foreground
+from psearch.distill.teacher import NetworkSpec, Teacher
 from psearch.distill.term import Term
 from psearch.types import Batch, SearchOutput
 
@@ -17,14 +17,18 @@ class Distillation(nn.Module):
     only what its terms need.
 
     terms: name -> term. Each reads the one teacher that provides what it needs, or the one it names. Raises
-    ValueError for something that is no term, where no teacher or more than one could answer, and where two
-    networks do not go together.
+    ValueError for something that is no term, where no teacher or more than one provides what a term needs,
+    and where two networks do not go together.
     """
 
-    def __init__(self, teachers: Sequence[Teacher], terms: Mapping[str, Term], *, student: Published) -> None:
+    def __init__(
+        self, teachers: Sequence[Teacher], terms: Mapping[str, Term], *, student: NetworkSpec
+    ) -> None:
         super().__init__()
         self.terms = nn.ModuleDict()
-        self._teachers: dict[str, Teacher] = {}  # of each term; no modules, so nn.Module overlooks them
+        self._teachers: dict[
+            str, Teacher
+        ] = {}  # of each term; no modules, so nn.Module does not register them
         for name, term in terms.items():
             if not isinstance(term, Term):
                 raise ValueError(f"distill.{name} is no term: {term!r}; choose it first: distill=[…,{name}]")
@@ -58,9 +62,9 @@ class Distillation(nn.Module):
         for name, term in self._active():
             teacher = self._teachers[name]
             wanted[teacher] = wanted.get(teacher, frozenset()) | term.needs
-        seen = {teacher: _ask(teacher, parts, student, batch) for teacher, parts in wanted.items()}
+        outputs = {teacher: _observe(teacher, parts, student, batch) for teacher, parts in wanted.items()}
         return {
-            f"distill/{name}": term(student, seen[self._teachers[name]], batch)
+            f"distill/{name}": term(student, outputs[self._teachers[name]], batch)
             for name, term in self._active()
         }
 
@@ -71,9 +75,9 @@ class Distillation(nn.Module):
         return [(name, term) for name, term in self._every() if term.needs]
 
 
-def _ask(teacher: Teacher, parts: frozenset[str], student: SearchOutput, batch: Batch) -> SearchOutput:
+def _observe(teacher: Teacher, parts: frozenset[str], student: SearchOutput, batch: Batch) -> SearchOutput:
     if parts == {"embeddings"}:
-        return observe_people(teacher, student, batch)
+        return embed_foreground(teacher, student, batch)
     return teacher.observe(batch.images, student.boxes, parts)
 
 
@@ -81,13 +85,13 @@ def _choose(name: str, term: Term, teachers: Sequence[Teacher]) -> Teacher:
     """The teacher that a term reads."""
     required = term.needs | term.requires
     known = " and ".join(teacher.name for teacher in teachers)
-    asked = [teacher for teacher in teachers if term.teacher in (None, teacher.name)]
-    if not asked:
+    named = [teacher for teacher in teachers if term.teacher in (None, teacher.name)]
+    if not named:
         raise ValueError(f"distill.{name}.teacher={term.teacher}: this run has the teachers {known}")
-    able = [teacher for teacher in asked if required <= teacher.provides]
+    able = [teacher for teacher in named if required <= teacher.provides]
     if not able:
         given = "; ".join(
-            f"{teacher.name} gives only {', '.join(sorted(teacher.provides))}" for teacher in asked
+            f"{teacher.name} gives only {', '.join(sorted(teacher.provides))}" for teacher in named
         )
         raise ValueError(
             f"distill={name} needs {', '.join(sorted(required))} from the teacher, but {given}; "

@@ -5,20 +5,20 @@ from __future__ import annotations
 from torch import Tensor
 
 from psearch import distributed
-from psearch.distill.matched_people import persons
-from psearch.distill.teacher import Published, Teacher
+from psearch.distill.foreground import matched_foreground
+from psearch.distill.teacher import NetworkSpec, Teacher
 from psearch.distill.term import Term
 from psearch.types import Batch, SearchOutput
 
 
-def same_length(student: Published, teacher: Teacher) -> None:
+def same_length(student: NetworkSpec, teacher: Teacher) -> None:
     """Raises ValueError unless both embed people in as many dimensions."""
-    ours, theirs = student.embedding_size, teacher.published.embedding_size
-    if ours != theirs:
+    size, teacher_size = student.embedding_size, teacher.spec.embedding_size
+    if size != teacher_size:
         raise ValueError(
-            f"the student's embedding has {ours} numbers, the teacher's {theirs}: "
-            f"set student.network.embedding={theirs}, or {ours} for the teacher "
-            f"(teacher.{teacher.name}.student.network.embedding={ours})"
+            f"the student's embedding has {size} numbers, the teacher's {teacher_size}: "
+            f"set student.network.embedding={teacher_size}, or {size} for the teacher "
+            f"(teacher.{teacher.name}.student.network.embedding={size})"
         )
 
 
@@ -28,10 +28,10 @@ class Embeddings(Term):
 
     needs = frozenset({"embeddings"})
 
-    def attach(self, student: Published, teacher: Teacher) -> None:
+    def attach(self, student: NetworkSpec, teacher: Teacher) -> None:
         same_length(student, teacher)
 
     def forward(self, student: SearchOutput, teacher: SearchOutput, batch: Batch) -> Tensor:
-        people = persons(student, teacher, batch)
+        people = matched_foreground(student, teacher, batch)
         distances = 1 - (people.student * people.teacher).sum(dim=1)
         return distances.sum() / max(len(distances), 1) * distributed.mean_weight(len(distances))

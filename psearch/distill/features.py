@@ -16,5 +16,5 @@ class Features(TapTerm):
 
     always_adapts = True
 
-    def distance(self, name: str, ours: Tensor, theirs: Tensor, batch: Batch) -> Tensor:
-        return mse_loss(ours, theirs)
+    def distance(self, name: str, student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
+        return mse_loss(student, teacher)

@@ -16,9 +16,9 @@ from psearch.types import Batch
 class FGD(TapTerm):
     """α Σ_fg + β Σ_bg + γ L_at + λ L_global, sums over channels and places, mean over images.
 
-    Σ_fg = Σ M A^S A^C (T − S)² over the people: M = 1 / area in feature pixels of the smallest true box a
-    place lies in; Σ_bg the same over the background, M = 1 / its number of places. A^S, A^C: attention of
-    places and of channels, softmax of mean |feature| at a temperature, times their number; those of the
+    Σ_fg = Σ M A^S A^C (T − S)² over the people: M = 1 / area in feature pixels of the smallest ground-truth
+    box a place lies in; Σ_bg the same over the background, M = 1 / its number of places. A^S, A^C: attention
+    of places and of channels, softmax of mean |feature| at a temperature, times their number; those of the
     teacher weigh. L_at = Σ |A_t − A_s|. L_global: the squared distance of both maps after a GcBlock each,
     both learnt beside the student.
     foreground, background, attention, relation: α, β, γ, λ.
@@ -39,22 +39,26 @@ class FGD(TapTerm):
         super().__init__(taps=taps, weight=weight, teacher=teacher)
         self.foreground, self.background = foreground, background
         self.attention, self.relation, self.temperature = attention, relation, temperature
-        self.ours, self.theirs = nn.ModuleDict(), nn.ModuleDict()
+        self.student_context, self.teacher_context = nn.ModuleDict(), nn.ModuleDict()
 
     def _add(self, name: str, channels: int) -> None:
-        self.ours[name], self.theirs[name] = GlobalContext(channels), GlobalContext(channels)
+        self.student_context[name], self.teacher_context[name] = (
+            GlobalContext(channels),
+            GlobalContext(channels),
+        )
 
-    def distance(self, name: str, ours: Tensor, theirs: Tensor, batch: Batch) -> Tensor:
-        people = people_mask(batch, theirs)
+    def distance(self, name: str, student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
+        people = people_mask(batch, teacher)
         empty = (people == 0).float()
         places = empty / empty.sum(dim=(1, 2), keepdim=True).clamp(min=1)
-        where, which = attention(theirs, self.temperature)
-        error = einsum((theirs - ours).square(), where, which, "b c h w, b h w, b c -> b h w")
+        where, which = attention(teacher, self.temperature)
+        error = einsum((teacher - student).square(), where, which, "b c h w, b h w, b c -> b h w")
         focal = self.foreground * (error * people).sum() + self.background * (error * places).sum()
-        other_where, other_which = attention(ours, self.temperature)
-        apart = (where - other_where).abs().sum() + (which - other_which).abs().sum()
-        globally = (self.ours[name](ours) - self.theirs[name](theirs)).square().sum()
-        return (focal + self.attention * apart + self.relation * globally) / len(ours)
+        student_where, student_which = attention(student, self.temperature)
+        apart = (where - student_where).abs().sum() + (which - student_which).abs().sum()
+        globally = (self.student_context[name](student) - self.teacher_context[name](teacher)).square().sum()
+        result: Tensor = (focal + self.attention * apart + self.relation * globally) / len(student)
+        return result
 
 
 def attention(maps: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -68,36 +72,37 @@ def attention(maps: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
 
 
 def people_mask(batch: Batch, maps: Tensor) -> Tensor:
-    """(b, h, w): 1 / area of the smallest true box, in feature pixels, at each place in one; 0 elsewhere."""
+    """(b, h, w): 1 / area of the smallest ground-truth box, in feature pixels, at each place in one; 0
+    elsewhere."""
     height, width = maps.shape[2:]
     mask = maps.new_zeros(len(maps), height, width)
     scale = mask.new_tensor([width, height, width, height]) / mask.new_tensor(
         [batch.images.shape[3], batch.images.shape[2]] * 2
     )
-    for own, boxes, ignore in zip(mask, batch.boxes, batch.ignore, strict=True):
+    for image, boxes, ignore in zip(mask, batch.boxes, batch.ignore, strict=True):
         for box in (boxes[~ignore] * scale).tolist():
             left, top = max(int(box[0]), 0), max(int(box[1]), 0)
-            inside = own[top : int(-(-box[3] // 1)), left : int(-(-box[2] // 1))]
+            inside = image[top : int(-(-box[3] // 1)), left : int(-(-box[2] // 1))]
             inside.clamp_(min=1 / max(inside.numel(), 1))
     return mask
 
 
 class GlobalContext(nn.Module):
-    """GcBlock (Cao et al. 2019, GCNet): adds to every place what a learnt look at the whole map says; nothing
-    at the beginning, as its last layer starts at zero."""
+    """GcBlock (Cao et al. 2019, GCNet): adds to every place a learnt function of the whole map; nothing at
+    the beginning, as its last layer starts at zero."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         inner = max(channels // 2, 1)
-        self.look = nn.Conv2d(channels, 1, 1)
-        self.say = nn.Sequential(
+        self.weigh = nn.Conv2d(channels, 1, 1)
+        self.transform = nn.Sequential(
             nn.Linear(channels, inner), nn.LayerNorm(inner), nn.ReLU(inplace=True), nn.Linear(inner, channels)
         )
-        for parameter in self.say[-1].parameters():
+        for parameter in self.transform[-1].parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, maps: Tensor) -> Tensor:
-        where = rearrange(self.look(maps), "b 1 h w -> b (h w)").softmax(dim=1)
+        where = rearrange(self.weigh(maps), "b 1 h w -> b (h w)").softmax(dim=1)
         seen = torch.einsum("bcn,bn->bc", rearrange(maps, "b c h w -> b c (h w)"), where)
-        added: Tensor = maps + self.say(seen)[:, :, None, None]
+        added: Tensor = maps + self.transform(seen)[:, :, None, None]
         return added

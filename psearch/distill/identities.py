@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from psearch.distill.teacher import People, Teacher
+from psearch.distill.teacher import IdentityFeatures, Teacher
 from psearch.distill.term import Scheduled, Term
 
 Aggregate = Callable[[Tensor], Tensor]
@@ -34,24 +34,24 @@ def medoid(features: Tensor) -> Tensor:
 AGGREGATES: dict[str, Aggregate] = {"mean": mean, "first": first, "medoid": medoid}
 
 
-def identity_table(people: People, *, identities: int, aggregate: Aggregate) -> Tensor:
+def identity_table(features: IdentityFeatures, *, identities: int, aggregate: Aggregate) -> Tensor:
     """One row per identity: (identities, d), unit length. Raises ValueError for identities without a box."""
-    missing = sorted(set(range(identities)) - set(people.ids.tolist()))
+    missing = sorted(set(range(identities)) - set(features.ids.tolist()))
     if missing:
         raise ValueError(
-            f"the teacher {people.teacher} saw no box of {len(missing)} of {identities} identities "
-            f"(first: {missing[0]}): it was asked about another data set than the student's"
+            f"the teacher {features.teacher} has no features for {len(missing)} of {identities} identities "
+            f"(first: {missing[0]}): they are of another data set than the student's"
         )
-    return torch.stack([aggregate(people.embeddings[people.ids == i]) for i in range(identities)])
+    return torch.stack([aggregate(features.embeddings[features.ids == i]) for i in range(identities)])
 
 
 def table_of(teacher: Teacher, identities: int, *, aggregate: Aggregate, source: str) -> Tensor:
-    """A teacher's table (identities, d), unit rows: made from its view of the training people, or
+    """A teacher's look-up table (identities, d), unit rows: made from its features of the training people, or
     ("prototypes") the one its own identity loss ended with. Raises ValueError if it has none."""
-    if source == "people":
-        return identity_table(teacher.people(), identities=identities, aggregate=aggregate)
+    if source == "features":
+        return identity_table(teacher.identity_features(), identities=identities, aggregate=aggregate)
     if teacher.prototypes is None:
-        raise ValueError(f"teacher={teacher.name} ended with no table of identities; set source=people")
+        raise ValueError(f"teacher={teacher.name} ended with no table of identities; set source=features")
     return normalize(teacher.prototypes, dim=1)
 
 
@@ -59,15 +59,15 @@ class Identities(Term):
     """Fill the student's identity memory from the teacher before training; nothing is computed at a step, and
     the teacher never runs in the training loop.
 
-    The paper says "a pre-computed look-up table of ID features" and no more; so our reading, each a switch:
+    The paper has "a pre-computed look-up table of ID features" and no more; so our reading, each a switch:
     aggregate: `mean` (default), `first` or `medoid` over the ground-truth boxes of an identity.
     update: "frozen" (default: "pre-computed" implies it), "momentum" (initialised, then updated as in OIM) or
     "anchored" (updated, then drawn back towards the teacher's row by `anchor_strength`, 0…1).
     queue: keep OIM's circular queue of unlabelled people (True, as in OIM).
-    source: "people" (features of the training boxes) or "prototypes" (the table the teacher's own identity
+    source: "features" (of the training boxes) or "prototypes" (the table the teacher's own identity
     loss ended with).
-    weight: of the identity loss against this table, in place of the student's own weight: a table that
-    does not come to meet the student gives a loss several times larger, which drowns detection.
+    weight: of the identity loss against this table, in place of the student's own weight: a table that does
+    not follow the student gives a loss several times larger, which dominates those of detection.
     """
 
     requires = frozenset({"embeddings"})
@@ -79,14 +79,14 @@ class Identities(Term):
         update: str = "frozen",
         anchor_strength: float = 0.1,
         queue: bool = True,
-        source: str = "people",
+        source: str = "features",
         weight: Scheduled = 0.1,
         teacher: str | None = None,
     ) -> None:
         super().__init__(weight=weight, teacher=teacher)
         for name, value, known in (
             ("update", update, ("frozen", "momentum", "anchored")),
-            ("source", source, ("people", "prototypes")),
+            ("source", source, ("features", "prototypes")),
             ("aggregate", aggregate, tuple(AGGREGATES)),
         ):
             if value not in known:
@@ -96,7 +96,7 @@ class Identities(Term):
         self.anchor_strength = anchor_strength if update == "anchored" else 0.0
 
     def weigh(self, name: str, weights: Mapping[str, float]) -> dict[str, float]:
-        """It is the student's own identity loss that it weighs."""
+        """The weight is that of the student's own identity loss."""
         return {**weights, "identity": self.weight}
 
     def prepare(self, teacher: Teacher, memory: nn.Module) -> None:

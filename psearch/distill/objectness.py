@@ -11,8 +11,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from psearch import distributed
 from psearch.boxes import best_of_each, encode
 from psearch.distill.distances import bounded_regression
-from psearch.distill.teacher import Published, Teacher
-from psearch.distill.term import Linear, Scheduled, Term
+from psearch.distill.teacher import NetworkSpec, Teacher
+from psearch.distill.term import LinearSchedule, Scheduled, Term
 from psearch.types import AnchorGrid, Batch, SearchOutput
 
 
@@ -41,7 +41,7 @@ class Objectness(Term):
         teacher: str | None = None,
     ) -> None:
         super().__init__(weight=weight, teacher=teacher)
-        self.mu, self.nu = Linear(mu, name="mu", most=1.0), Linear(nu, name="nu")
+        self.mu, self.nu = LinearSchedule(mu, name="mu", maximum=1.0), LinearSchedule(nu, name="nu")
         self.margin = margin
         self.batch_size_per_image, self.fg_iou_thresh = batch_size_per_image, fg_iou_thresh
 
@@ -50,11 +50,11 @@ class Objectness(Term):
         soft = min(self.weight, 1.0) * (1 - self.mu(self.epoch))
         return super().weigh(name, {**weights, "rpn_object": weights["rpn_object"] * (1 - soft)})
 
-    def attach(self, student: Published, teacher: Teacher) -> None:
-        ours, theirs = student.anchor_grid, teacher.published.anchor_grid
-        if ours is None or theirs is None or not _same(ours, theirs):
+    def attach(self, student: NetworkSpec, teacher: Teacher) -> None:
+        grid, teacher_grid = student.anchor_grid, teacher.spec.anchor_grid
+        if grid is None or teacher_grid is None or not _same(grid, teacher_grid):
             raise ValueError(
-                f"the student's anchors are {_words(ours)}, the teacher's are {_words(theirs)}: choose "
+                f"the student's anchors are {_words(grid)}, the teacher's are {_words(teacher_grid)}: choose "
                 "compressions of one stride, and the same anchors.sizes and anchors.aspects for both networks"
             )
 
@@ -62,8 +62,9 @@ class Objectness(Term):
         assert student.objectness is not None and teacher.objectness is not None
         likely = torch.maximum(student.objectness.detach(), teacher.objectness)
         chosen = likely.topk(min(self.batch_size_per_image, likely.shape[1]), dim=1).indices
-        ours, theirs = (said.gather(1, chosen).float() for said in (student.objectness, teacher.objectness))
-        soft = binary_cross_entropy_with_logits(ours, theirs.sigmoid(), reduction="sum")
+        logits = student.objectness.gather(1, chosen).float()
+        teacher_logits = teacher.objectness.gather(1, chosen).float()
+        soft = binary_cross_entropy_with_logits(logits, teacher_logits.sigmoid(), reduction="sum")
         bounded = self._bounded(student, teacher, batch, chosen)
         count, part = max(chosen.numel(), 1), distributed.mean_weight(chosen.numel())
         return ((1 - self.mu(self.epoch)) * soft + self.nu(self.epoch) * bounded) / count * part
@@ -76,9 +77,9 @@ class Objectness(Term):
         true, iou = best_of_each(anchors, batch.boxes, batch.ignore)
         image, place = (iou >= self.fg_iou_thresh).nonzero(as_tuple=True)
         rows = chosen[image, place]
-        ours, theirs = student.anchor_deltas[image, rows], teacher.anchor_deltas[image, rows]
+        deltas, teacher_deltas = student.anchor_deltas[image, rows], teacher.anchor_deltas[image, rows]
         truth = encode(true[image, place], anchors[image, place])
-        return bounded_regression(ours, theirs, truth, margin=self.margin).sum()
+        return bounded_regression(deltas, teacher_deltas, truth, margin=self.margin).sum()
 
 
 def _same(one: AnchorGrid, other: AnchorGrid) -> bool:

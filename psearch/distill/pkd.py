@@ -14,8 +14,8 @@ class PKD(TapTerm):
     """½ mean (Ŝ − T̂)², each channel of both maps at mean 0 and variance 1 over batch and places: 1 − r, r
     the Pearson correlation of the two, whatever their scale."""
 
-    def distance(self, name: str, ours: Tensor, theirs: Tensor, batch: Batch) -> Tensor:
-        return mse_loss(_standard(ours), _standard(theirs)) / 2
+    def distance(self, name: str, student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
+        return mse_loss(_standard(student), _standard(teacher)) / 2
 
 
 def _standard(maps: Tensor) -> Tensor:

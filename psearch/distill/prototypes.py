@@ -1,4 +1,4 @@
-"""Who a person resembles among all training identities, as the teacher sees it."""
+"""Distributions over the identity table, drawn to the teacher's."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from psearch import distributed
 from psearch.distill.distances import similarities, soft_kl
+from psearch.distill.foreground import matched_foreground
 from psearch.distill.identities import mean, table_of
-from psearch.distill.matched_people import persons
 from psearch.distill.teacher import Teacher
 from psearch.distill.term import Scheduled, Term
 from psearch.types import Batch, SearchOutput
@@ -41,22 +41,22 @@ class Prototypes(Term):
         if direction not in DIRECTIONS:
             raise ValueError(f"direction={direction}: choose one of {', '.join(DIRECTIONS)}")
         self.direction, self.scale, self.temperature = direction, scale, temperature
-        self._memory: tuple[nn.Module, ...] = ()  # a tuple keeps nn.Module from counting it as its own
+        self._memory: tuple[nn.Module, ...] = ()  # a tuple keeps nn.Module from registering it
 
     def prepare(self, teacher: Teacher, memory: nn.Module) -> None:
         table = memory.table
         assert isinstance(table, Tensor)
-        rows = table_of(teacher, len(table), aggregate=mean, source="people")
+        rows = table_of(teacher, len(table), aggregate=mean, source="features")
         self.register_buffer("table", rows.to(table.device), persistent=False)
         self._memory = (memory,)
 
     def forward(self, student: SearchOutput, teacher: SearchOutput, batch: Batch) -> Tensor:
-        people = persons(student, teacher, batch)
+        people = matched_foreground(student, teacher, batch)
         table = self._memory[0].table
         assert isinstance(table, Tensor)
-        ours = self.scale * similarities(people.student, table)
-        theirs = self.scale * similarities(people.teacher, self.table)
-        to_teacher = soft_kl(ours, theirs, temperature=self.temperature)
-        to_student = soft_kl(theirs, ours, temperature=self.temperature)
+        logits = self.scale * similarities(people.student, table)
+        teacher_logits = self.scale * similarities(people.teacher, self.table)
+        to_teacher = soft_kl(logits, teacher_logits, temperature=self.temperature)
+        to_student = soft_kl(teacher_logits, logits, temperature=self.temperature)
         both = {"teacher": to_teacher, "student": to_student, "both": to_teacher + to_student}
         return both[self.direction] * distributed.mean_weight(len(people.ids))

@@ -11,13 +11,13 @@ from torch.nn.functional import log_softmax
 from psearch import distributed
 from psearch.boxes import encode, region_targets
 from psearch.distill.distances import bounded_regression
-from psearch.distill.matched_people import PERSON
-from psearch.distill.term import Linear, Scheduled, Term
+from psearch.distill.foreground import FG_IOU_THRESH
+from psearch.distill.term import LinearSchedule, Scheduled, Term
 from psearch.types import Batch, SearchOutput
 
 
 class Regions(Term):
-    """(1 − μ) L_soft + ν L_b over the N boxes that the student described and the teacher answered at.
+    """(1 − μ) L_soft + ν L_b over the N boxes of the student, at which the teacher runs, too.
 
     L_soft = −1/N Σ_n Σ_c w_c P_t(c) log P_s(c), probabilities at a temperature, w = `background` for
     background and 1 for a person. L_b: `bounded_regression` of the boxes that are people, sum / N. The hard
@@ -39,7 +39,7 @@ class Regions(Term):
         teacher: str | None = None,
     ) -> None:
         super().__init__(weight=weight, teacher=teacher)
-        self.mu, self.nu = Linear(mu, name="mu", most=1.0), Linear(nu, name="nu")
+        self.mu, self.nu = LinearSchedule(mu, name="mu", maximum=1.0), LinearSchedule(nu, name="nu")
         self.margin, self.background, self.temperature = margin, background, temperature
 
     def weigh(self, name: str, weights: Mapping[str, float]) -> dict[str, float]:
@@ -54,16 +54,17 @@ class Regions(Term):
         bounded = self._bounded(student, teacher, batch)
         return ((1 - self.mu(self.epoch)) * soft.sum() + self.nu(self.epoch) * bounded.sum()) / count * part
 
-    def _soft(self, ours: Tensor, theirs: Tensor) -> Tensor:
-        weights = torch.ones_like(ours[:1], dtype=torch.float32)
+    def _soft(self, student: Tensor, teacher: Tensor) -> Tensor:
+        weights = torch.ones_like(student[:1], dtype=torch.float32)
         weights[:, 0] = self.background
-        target = (theirs.float() / self.temperature).softmax(dim=1)
-        return -weights * target * log_softmax(ours.float() / self.temperature, dim=1)
+        target = (teacher.float() / self.temperature).softmax(dim=1)
+        return -weights * target * log_softmax(student.float() / self.temperature, dim=1)
 
     def _bounded(self, student: SearchOutput, teacher: SearchOutput, batch: Batch) -> Tensor:
         assert student.box_deltas is not None and teacher.box_deltas is not None
-        targets = region_targets(student.boxes, batch, PERSON)
+        targets = region_targets(student.boxes, batch, FG_IOU_THRESH)
         person = targets.person
         truth = encode(targets.boxes[person], torch.cat(student.boxes)[person])
-        ours, theirs = student.box_deltas[person], teacher.box_deltas[person]
-        return bounded_regression(ours, theirs, truth, margin=self.margin)
+        return bounded_regression(
+            student.box_deltas[person], teacher.box_deltas[person], truth, margin=self.margin
+        )

@@ -1,4 +1,4 @@
-"""Who resembles whom within a batch, as the teacher sees it."""
+"""Similarities of the people within a batch, drawn to the teacher's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from psearch.distill.distances import similarities, soft_kl
-from psearch.distill.matched_people import persons
+from psearch.distill.foreground import matched_foreground
 from psearch.distill.term import Scheduled, Term
 from psearch.types import Batch, SearchOutput
 
@@ -16,19 +16,19 @@ Measure = Callable[[Tensor, Tensor, float], Tensor]
 """The student's and the teacher's cosines (n, n) of the same n people, a temperature -> a scalar."""
 
 
-def divergence(ours: Tensor, theirs: Tensor, temperature: float) -> Tensor:
+def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """KL of softmaxed rows: the L_sim of HKD (ACM MM 2023). The factor T² is not confirmed."""
-    return soft_kl(ours, theirs, temperature=temperature)
+    return soft_kl(student, teacher, temperature=temperature)
 
 
-def squared(ours: Tensor, theirs: Tensor, temperature: float) -> Tensor:
+def squared(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """Σ (S_s − S_t)²: the correlation term of DDPS (TMM 2024)."""
-    return (ours - theirs).square().sum()
+    return (student - teacher).square().sum()
 
 
-def pairs(ours: Tensor, theirs: Tensor, temperature: float) -> Tensor:
+def pairs(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """‖S_s − S_t‖² / n², rows of S at unit length: the L_pr of DKD (AAAI 2021)."""
-    return (normalize(ours, dim=1) - normalize(theirs, dim=1)).square().sum() / max(ours.numel(), 1)
+    return (normalize(student, dim=1) - normalize(teacher, dim=1)).square().sum() / max(student.numel(), 1)
 
 
 MEASURES: dict[str, Measure] = {"divergence": divergence, "squared": squared, "pairs": pairs}
@@ -57,6 +57,7 @@ class Relations(Term):
         self.measure, self.temperature = MEASURES[measure], temperature
 
     def forward(self, student: SearchOutput, teacher: SearchOutput, batch: Batch) -> Tensor:
-        people = persons(student, teacher, batch)
-        ours, theirs = (similarities(rows, rows) for rows in (people.student, people.teacher))
-        return self.measure(ours, theirs, self.temperature)
+        people = matched_foreground(student, teacher, batch)
+        cosines = similarities(people.student, people.student)
+        teacher_cosines = similarities(people.teacher, people.teacher)
+        return self.measure(cosines, teacher_cosines, self.temperature)

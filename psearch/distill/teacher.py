@@ -1,4 +1,4 @@
-"""A trained network that may be asked, and cannot be changed."""
+"""A frozen network that returns `SearchOutput` at given boxes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from psearch.types import EVERYTHING, AnchorGrid, Boxes, Pick, SearchOutput, Tap
 
 
-class Published(Protocol):
-    """What a network says of itself, so that a term can suit it."""
+class NetworkSpec(Protocol):
+    """The facts about a network that a term depends on."""
 
     @property
     def taps(self) -> Mapping[str, Tap]: ...
@@ -24,8 +24,8 @@ class Published(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class People:
-    """A teacher's view of every labelled ground-truth box of the training split.
+class IdentityFeatures:
+    """Teacher embeddings of all labelled ground-truth boxes of the training split.
 
     embeddings: (n, d), unit length. ids: (n,) dense identities. benchmark: fingerprint of the data.
     teacher: fingerprint of the network.
@@ -41,9 +41,9 @@ class Teacher:
     """A network frozen by construction: no `nn.Module`, so nothing that holds it can train it, save it or
     wrap it for several GPUs.
 
-    name: its word in `conf/teacher`. fingerprint: of its weights. provides: fields of `SearchOutput` it was
+    name: its choice in `conf/teacher`. fingerprint: of its weights. provides: fields of `SearchOutput` it was
     trained to fill. prototypes: (identities, d), the table its own identity loss ended with, if it has one.
-    people: computes its view of the training people (cached by the caller).
+    identity_features: computes its embeddings of the training people (cached by the caller).
     """
 
     def __init__(
@@ -54,23 +54,23 @@ class Teacher:
         fingerprint: str,
         provides: frozenset[str],
         prototypes: Tensor | None = None,
-        people: Callable[[], People],
+        identity_features: Callable[[], IdentityFeatures],
     ) -> None:
         unknown = provides - EVERYTHING
         assert not unknown, unknown
         self.network = network.eval().requires_grad_(False)
         self.name, self.fingerprint, self.provides = name, fingerprint, provides
-        self.prototypes, self.people = prototypes, people
+        self.prototypes, self.identity_features = prototypes, identity_features
 
     @property
-    def published(self) -> Published:
-        """What its network says of itself."""
-        return cast(Published, self.network)
+    def spec(self) -> NetworkSpec:
+        """The facts about its network that terms depend on."""
+        return cast(NetworkSpec, self.network)
 
     @torch.no_grad()
     def observe(self, images: Tensor, boxes: Boxes, wanted: frozenset[str] = EVERYTHING) -> SearchOutput:
-        """What it says of the same images (b, 3, h, w) at the student's boxes (input pixels); it computes no
-        proposals of its own, and nothing that none of the `wanted` fields needs."""
+        """Its output on the same images (b, 3, h, w) at the student's boxes (input pixels); it computes no
+        proposals, and nothing that none of the `wanted` fields needs."""
         pick: Pick = lambda propose: boxes  # noqa: E731
         output: SearchOutput = self.network(images, pick, wanted)
         return output

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from psearch import distributed
 from psearch.distill.embeddings import same_length
-from psearch.distill.matched_people import persons
-from psearch.distill.teacher import Published, Teacher
+from psearch.distill.foreground import matched_foreground
+from psearch.distill.teacher import NetworkSpec, Teacher
 from psearch.distill.term import Scheduled, Term
 from psearch.types import Batch, SearchOutput
 
@@ -29,13 +29,14 @@ class Triplets(Term):
         super().__init__(weight=weight, teacher=teacher)
         self.margin = margin
 
-    def attach(self, student: Published, teacher: Teacher) -> None:
+    def attach(self, student: NetworkSpec, teacher: Teacher) -> None:
         same_length(student, teacher)
 
     def forward(self, student: SearchOutput, teacher: SearchOutput, batch: Batch) -> Tensor:
-        people = persons(student, teacher, batch, labelled=True)
+        people = matched_foreground(student, teacher, batch, labelled=True)
         apart = torch.linalg.vector_norm(people.student[:, None] - people.teacher[None], dim=2)
         others = apart.masked_fill(people.ids[:, None] == people.ids[None], math.inf)
         nearest = others.amin(dim=1) if len(others) else others.sum(dim=1)
         costs = (self.margin + apart.diagonal() - nearest).clamp(min=0)
-        return costs.sum() / max(len(apart), 1) * distributed.mean_weight(len(apart))
+        result: Tensor = costs.sum() / max(len(apart), 1) * distributed.mean_weight(len(apart))
+        return result

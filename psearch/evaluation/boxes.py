@@ -16,7 +16,8 @@ Flags = NDArray[np.bool_]
 def area(boxes: np.ndarray) -> Floats:
     """Areas (…) of boxes (…, 4), xyxy; 0 where a box ends before it begins."""
     size: Floats = np.clip(boxes[..., 2:].astype(np.float64) - boxes[..., :2], 0, None)
-    return size.prod(axis=-1)
+    result: Floats = size.prod(axis=-1)
+    return result
 
 
 def intersection(left: np.ndarray, right: np.ndarray) -> Floats:
@@ -75,7 +76,9 @@ def concatenated_ranges(starts: Integers, counts: Integers) -> Integers:
     return np.repeat(starts - (ends - counts), counts) + np.arange(ends[-1] if len(ends) else 0)
 
 
-def pairs(left: RaggedBoxes, right: RaggedBoxes, rows: Integers | None = None) -> tuple[Integers, Integers]:
+def same_scene_pairs(
+    left: RaggedBoxes, right: RaggedBoxes, rows: Integers | None = None
+) -> tuple[Integers, Integers]:
     """Rows (of left, of right) of all pairs that share a scene, ordered by left, then right.
 
     rows: only these rows of left, in their order; the first result then counts along them.

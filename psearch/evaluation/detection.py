@@ -20,7 +20,7 @@ from psearch.evaluation.boxes import (
     concatenated_ranges,
     covered,
     iou,
-    pairs,
+    same_scene_pairs,
     stack,
 )
 from psearch.evaluation.ranking import average_precision
@@ -72,11 +72,30 @@ def match_detections(
     total = len(people.boxes)
     if not total:
         raise ValueError("no person to find in any scene: detection cannot be measured on this split")
-    right = _mutual_best(boxes, people, iou_threshold)
-    counted = right | ~_inside(boxes, ignored, iou_threshold)
-    AP = average_precision(np.sort(scores[right]), np.sort(scores[counted]), total)
-    hits = int(right.sum())
+    matches = match(people, ignored, boxes, iou_threshold=iou_threshold)
+    AP = average_precision(np.sort(scores[matches.right]), np.sort(scores[matches.counted]), total)
+    hits = int(matches.right.sum())
     return DetectionResult(AP=AP, recall=hits / total, people=total, found=hits)
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """right: (n,) boxes that are right; counted: (n,) those that count at all. found: (p,) people who have a
+    right box."""
+
+    right: Flags
+    counted: Flags
+    found: Flags
+
+
+def match(
+    people: RaggedBoxes, ignored: RaggedBoxes, boxes: RaggedBoxes, *, iou_threshold: float = 0.5
+) -> Matches:
+    """Which detections are right, for numbers and for the pictures beside them; see `match_detections`."""
+    box, person = _mutual_best(boxes, people, iou_threshold)
+    right, found = np.zeros(len(boxes.boxes), dtype=bool), np.zeros(len(people.boxes), dtype=bool)
+    right[box], found[person] = True, True
+    return Matches(right, right | ~_inside(boxes, ignored, iou_threshold), found)
 
 
 def targets(scenes: Sequence[Scene], *, labelled_only: bool = False) -> tuple[RaggedBoxes, RaggedBoxes]:
@@ -106,20 +125,19 @@ def _first_best(values: Floats, groups: Integers) -> Flags:
     return best
 
 
-def _mutual_best(boxes: RaggedBoxes, people: RaggedBoxes, iou_threshold: float) -> Flags:
-    """Which boxes (n,) and a person have the highest IoU with each other, at least `iou_threshold`."""
-    box, person = pairs(boxes, people)
+def _mutual_best(boxes: RaggedBoxes, people: RaggedBoxes, iou_threshold: float) -> tuple[Integers, Integers]:
+    """(boxes, people), the pairs that are each other's highest IoU, at least `iou_threshold`."""
+    box, person = same_scene_pairs(boxes, people)
     values = iou(boxes.boxes[box], people.boxes[person])
     enough = values >= iou_threshold
     box, person, values = box[enough], person[enough], values[enough]
-    right = np.zeros(len(boxes.boxes), dtype=bool)
-    right[box[_first_best(values, box) & _first_best(values, person)]] = True
-    return right
+    mutual = _first_best(values, box) & _first_best(values, person)
+    return box[mutual], person[mutual]
 
 
 def _inside(boxes: RaggedBoxes, regions: RaggedBoxes, share: float) -> Flags:
     """Which boxes (n,) lie with at least `share` of their own area in one of the regions."""
-    box, region = pairs(boxes, regions)
+    box, region = same_scene_pairs(boxes, regions)
     inside = np.zeros(len(boxes.boxes), dtype=bool)
     inside[box[covered(boxes.boxes[box], regions.boxes[region]) >= share]] = True
     return inside
@@ -208,4 +226,5 @@ def _on_crowd(boxes: np.ndarray, scene: Integers, ignored: RaggedBoxes) -> Flags
     """(t, n) which boxes lie on an ignored one at each of the t IoU thresholds."""
     regions, there = _padded(ignored)
     share = np.where(there[scene], covered(boxes[:, None], regions[scene]), -1).max(axis=1)
-    return share >= IOU_THRESHOLDS[:, None]
+    result: Flags = share >= IOU_THRESHOLDS[:, None]
+    return result

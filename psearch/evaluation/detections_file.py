@@ -39,17 +39,18 @@ def write_detections(
 
 
 def read_detections(
-    path: str | Path, scenes: Sequence[Scene], *, queries: int
+    path: str | Path, scenes: Sequence[Scene], *, queries: int | None
 ) -> tuple[list[Detections], np.ndarray]:
     """Detections per scene, best score first, and query embeddings (queries, d).
 
+    queries: how many the split has; None takes any number, for who looks at detections only.
     Embeddings are taken as they are: similarities are their dot products, so they should have unit length
     unless their author wants otherwise. ValueError names the array, shape or scene that is wrong.
     """
     path = Path(path)
     arrays = _load(path)
     try:
-        _check_shapes(arrays, queries)
+        _check_shapes(arrays, arrays["query_embeddings"].shape[:1] if queries is None else (queries,))
         place = _places(arrays["images"], scenes)
         _check_values(arrays, scenes, place)
     except ValueError as error:
@@ -74,13 +75,13 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     return {name: values.astype(str if name == "images" else np.float32) for name, values in arrays.items()}
 
 
-def _check_shapes(arrays: Mapping[str, np.ndarray], queries: int) -> None:
+def _check_shapes(arrays: Mapping[str, np.ndarray], queries: tuple[int, ...]) -> None:
     n, width = arrays["images"].size, arrays["query_embeddings"].shape[-1:]
     expected = {
         "images": (n,),
         "boxes": (n, 4),
         "scores": (n,),
-        "query_embeddings": (queries, *width),
+        "query_embeddings": (*queries, *width),
         "embeddings": (n, *width),
     }
     for name, shape in expected.items():

@@ -20,7 +20,7 @@ from psearch.evaluation.inference import evaluating
 from psearch.evaluation.protocols import rows_among
 from psearch.types import Batch, Detections, Query, Scene, SearchOutput
 
-State = Mapping[str, Tensor]
+Encoded = Mapping[str, Tensor]
 """Pictures encoded before scene and query are matched: tensors whose rows are the pictures."""
 
 ReadScenes = Callable[[Sequence[int]], Iterable[Batch]]
@@ -37,13 +37,13 @@ class QueryConditioned(Protocol):
     def parts(self) -> tuple[str, ...]:
         """Names of the parts that depend on the query."""
 
-    def encode_scene(self, images: Tensor) -> State:
+    def encode_scene(self, images: Tensor) -> Encoded:
         """Scenes (b, 3, h, w): all that no query changes."""
 
-    def encode_query(self, images: Tensor, boxes: Tensor) -> State:
+    def encode_query(self, images: Tensor, boxes: Tensor) -> Encoded:
         """Queries' pictures (b, 3, h, w) with a box each (b, 4), input pixels: all that no scene changes."""
 
-    def match(self, scene: State, query: State) -> SearchOutput:
+    def match(self, scene: Encoded, query: Encoded) -> SearchOutput:
         """As many scenes as queries, row by row."""
 
 
@@ -52,8 +52,8 @@ class PairSearch:
     """Runs a query-conditioned network on all (query, scene of its gallery) pairs.
 
     The loop over scenes is the outer one: a scene is read and encoded once, and then matched with all queries
-    whose gallery lists it, `batch_size` pairs at a time. Encoded queries are kept in memory; those that do not
-    fit in `memory_bytes` wait for another round over the scenes. Several ranks share the scenes.
+    whose gallery lists it, `batch_size` pairs at a time. Encoded queries are kept in memory; those that do
+    not fit in `memory_bytes` wait for another round over the scenes. Several ranks share the scenes.
     """
 
     network: QueryConditioned
@@ -110,9 +110,9 @@ class PairSearch:
 
     def _encode(
         self, queries: Sequence[Query], waiting: Sequence[int], device: torch.device | str
-    ) -> dict[int, State]:
+    ) -> dict[int, Encoded]:
         """The first of the waiting queries, as many as fit in memory, at least one."""
-        encoded: dict[int, State] = {}
+        encoded: dict[int, Encoded] = {}
         inside = defaultdict[int, list[int]](list)
         for query in waiting:
             inside[queries[query].scene].append(query)
@@ -131,7 +131,7 @@ class PairSearch:
 
     def _match(
         self,
-        encoded: Mapping[int, State],
+        encoded: Mapping[int, Encoded],
         listed: Sequence[frozenset[int]],
         detect: Callable[[SearchOutput, Batch], list[Detections]],
         device: torch.device | str,
@@ -164,7 +164,7 @@ def _listed(queries: Sequence[Query], galleries: Mapping[str, Sequence[Query]]) 
     return [frozenset(scenes) for scenes in listed]
 
 
-def _shapes(state: State) -> list[tuple[str, tuple[int, ...]]]:
+def _shapes(state: Encoded) -> list[tuple[str, tuple[int, ...]]]:
     return [(name, tuple(part.shape)) for name, part in sorted(state.items())]
 
 
@@ -195,6 +195,6 @@ def _with_similarity(output: SearchOutput) -> SearchOutput:
 def _check(scene: Scene, found: Detections) -> None:
     if not np.isfinite(found.embeddings).all():
         raise ValueError(
-            f"scene {scene.name}: the network's output for a query holds NaN or infinite values; its training "
-            "has diverged or its checkpoint is damaged"
+            f"scene {scene.name}: the network's output for a query holds NaN or infinite values; its "
+            "training has diverged or its checkpoint is damaged"
         )

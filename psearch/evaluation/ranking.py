@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from psearch.evaluation.boxes import Flags, Floats, Integers, RaggedBoxes, iou, pairs, stack
+from psearch.evaluation.boxes import Flags, Floats, Integers, RaggedBoxes, iou, same_scene_pairs, stack
 from psearch.evaluation.pool import Pool
 from psearch.types import Scene
 
@@ -146,7 +146,7 @@ def find_sightings(
 
 def _covering(people: RaggedBoxes, found: RaggedBoxes, rows: Integers) -> tuple[Integers, Integers]:
     """Pairs (index into rows of people, row of found) of a person's box and a detection that covers it."""
-    person, detection = pairs(people, found, rows)
+    person, detection = same_scene_pairs(people, found, rows)
     wanted = people.boxes[rows[person]]
     values = iou(found.boxes[detection], wanted)
     enough = (values >= smallest_iou(wanted)) & (values > 0)

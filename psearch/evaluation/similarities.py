@@ -61,7 +61,8 @@ class _Batched:
         if not self.start <= query < self.start + len(self.rows):
             self.start = query
             self.rows = (self.queries[query : query + self.step] @ self.right).cpu().numpy()
-        return self.rows[query - self.start]
+        result: np.ndarray = self.rows[query - self.start]
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
+from psearch.build import Trust, trusting
 from psearch.config.compose import resolved, variant
 from psearch.config.overrides import check
+from psearch.config.trust import trust_of
 
 Overrides = tuple[str, ...]
 
@@ -18,8 +22,9 @@ class Job:
     """One run: its overrides, its study's folder, the missing teachers it waits for, by their keys.
 
     label: what tells it from the others. trains: the teachers it trains and nothing else, by their keys.
-    name: of its directory, or of a training of teachers. done: its results are there. config, variant: what
-    `psearch.studies.train.run` takes.
+    name: of its directory, or of a training of teachers. done: its results are there. others: what it was
+    made from otherwise than it would be now. config, variant: what `psearch.studies.train.run` takes. trust:
+    with which its config is built.
     """
 
     overrides: Overrides
@@ -30,8 +35,10 @@ class Job:
     name: str = field(default="", compare=False)
     directory: str | None = field(default=None, compare=False)
     done: bool = field(default=False, compare=False)
+    others: tuple[str, ...] = field(default=(), compare=False)
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     variant: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    trust: Trust = field(default=Trust(), compare=False, repr=False)
 
     def training_its_teachers(self) -> Job:
         """The job that does nothing but train what this one waits for."""
@@ -60,6 +67,11 @@ class Plan:
         return tuple(dict.fromkeys(self.teachers.values()))
 
     @property
+    def trust(self) -> Trust:
+        """With which the studies are compared."""
+        return reduce(or_, (job.trust for job in self.jobs), Trust())
+
+    @property
     def studies(self) -> tuple[Path, ...]:
         return tuple(dict.fromkeys(job.study for job in self.jobs))
 
@@ -74,15 +86,21 @@ class Plan:
         lines = [how]
         for study in self.studies:
             part = self.of(study)
-            todo = sum(not job.done for job in part.jobs)
-            lines.append(
-                f"{study}: {len(part.teachers)} teachers to train, {todo} runs, "
-                f"{len(part.jobs) - todo} done already, 1 comparison"
-            )
+            lines.append(f"{study}: {part.summary}")
             lines += [f"  teacher     {job.name}" for job in part.trainings]
             lines += [part.line(job) for job in part.jobs]
             lines.append(f"  comparison  {study / 'report.html'}")
         return "\n".join(lines)
+
+    @property
+    def summary(self) -> str:
+        """How much there is to do: `1 teachers to train, 4 runs, 0 done already, 1 comparison`."""
+        done, other = sum(job.done for job in self.jobs), sum(bool(job.others) for job in self.jobs)
+        hint = f" ({other} with other code or teachers: kept; rerun=stale makes them again)" if other else ""
+        return (
+            f"{len(self.teachers)} teachers to train, {len(self.jobs) - done} runs, "
+            f"{done} done already{hint}, 1 comparison"
+        )
 
     def line(self, job: Job) -> str:
         """A run of the plan: where it lies and what it waits for."""
@@ -109,27 +127,32 @@ def make_plan(config_name: str, hydra: Sequence[str], points: Sequence[Sequence[
 
 def _compose(config_name: str, hydra: Sequence[str], point: Overrides) -> Job:
     from psearch.identity import job_name
+    from psearch.records import RunRecord
     from psearch.runs import places
     from psearch.runs.config import RunConfig
-    from psearch.runs.directory import is_finished
     from psearch.studies.assembly import make_terms
+    from psearch.studies.ingredients import data_of, outdated
     from psearch.studies.teachers import needed, ready
 
     cfg, settings = check(config_name, [*hydra, *point])
-    config = RunConfig.parse(resolved(cfg))
-    make_terms(config.terms)
-    keys, chosen = needed(config), variant(cfg, settings)
-    outputs = config.outputs
+    config, trust = RunConfig.parse(resolved(cfg)), trust_of(cfg, settings)
+    with trusting(trust):
+        make_terms(config.terms)
+        data = data_of(config)
+    keys, chosen, outputs = needed(config, data), variant(cfg, settings), config.outputs
     missing = tuple(key for key in keys if not ready(key, places.teachers_directory(outputs)))
-    job = Job(point, outputs / config.study, config=config.plain, variant=chosen)
+    job = Job(point, outputs / config.study, config=config.plain, variant=chosen, trust=trust)
     if config.only_teachers:
         done = bool(keys) and not missing
         return replace(job, trains=keys, name=_training(chosen, keys), done=done)
-    name = job_name(chosen, config.plain)
+    name = job_name(chosen, config.plain, data.whole)
     directory = places.run_directory(outputs, config.study, name, config.directory)
-    done = config.directory is None and is_finished(directory)
-    return replace(job, teachers=() if done else missing, name=name, directory=str(directory), done=done)
+    record = RunRecord.read(directory)
+    others = tuple(outdated(record, config, data)) if record else ()
+    done = record is not None and not (others and config.rerun == "stale")
+    job = replace(job, name=name, directory=str(directory), done=done, others=others if done else ())
+    return job if done else replace(job, teachers=missing)
 
 
 def _training(chosen: Mapping[str, Any], keys: Sequence[str]) -> str:
-    return "-".join(["teacher", str(chosen["teacher"]), *(key[:6] for key in keys)])
+    return "-".join(["teacher", str(chosen["teacher"]), *(key.rpartition("-")[2][:6] for key in keys)])

@@ -13,6 +13,7 @@ from typing import Any
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 
+from psearch.build import trusting
 from psearch.config.errors import message
 from psearch.launch.plan import Job, Plan, make_plan
 from psearch.launch.slurm.submission import plain_launcher, submit_plan
@@ -73,8 +74,9 @@ class StudySweep:
             self.start([*plan.trainings, *(job for job in plan.jobs if not job.teachers)])
             self.start([job for job in plan.jobs if job.teachers and self.has_teachers(job, plan)])
         finally:
-            for study in plan.studies:
-                self.compare(study)
+            with trusting(plan.trust):
+                for study in plan.studies:
+                    self.compare(study)
         if self.failures:
             raise ValueError(
                 f"{len(self.failures)} failed, see above; the same command runs only what is missing"

@@ -17,7 +17,7 @@ from psearch.types import EVERYTHING, Boxes, Pick, QueryBatch, SearchOutput
 
 VALID_RATIO = "valid_ratio"
 
-State = dict[str, Tensor]
+Encoded = dict[str, Tensor]
 """Pictures encoded before scene and query are matched: tensors whose rows are the pictures."""
 
 
@@ -89,23 +89,24 @@ class QEEPSNetwork(OIMNetwork):
     ) -> SearchOutput:
         """As `OIMNetwork`; with a query per image also what depends on it."""
         if query is not None and self.parts:
-            encoded = self.encode_query(query.images, query.boxes)
-            return self.match(self.encode_scene(images), encoded, pick, wanted)
+            scene = self.encode_scene(images)
+            return self.match(scene, self.encode_query(query.images, query.boxes), pick, wanted)
         if self.qsse is None:
             return super().forward(images, pick, wanted)
         features, _ = self._trunk_with_qsse(self.encode_scene(images))
         return self._outputs_from(features, images.shape[-2:], pick, wanted)
 
-    def encode_scene(self, images: Tensor) -> State:
+    def encode_scene(self, images: Tensor) -> Encoded:
         """The part of the forward on scenes that no query changes: the feature maps; with QSSE only that of
         the first stage, since everything behind it depends on both pictures."""
         taps = self.backbone.taps
         if self.qsse is None:
-            return self.backbone(images)
+            result: Encoded = self.backbone(images)
+            return result
         first = next(iter(taps))
         return {first: self.backbone.advance(first, images), VALID_RATIO: valid_ratio(images)}
 
-    def encode_query(self, images: Tensor, boxes: Tensor) -> State:
+    def encode_query(self, images: Tensor, boxes: Tensor) -> Encoded:
         """The same of a query's picture (b, 3, h, w) with its box (b, 4), input pixels: with QSSE the box and
         the first map, else no more than the region cut out there."""
         if self.qsse is None:
@@ -113,7 +114,7 @@ class QEEPSNetwork(OIMNetwork):
         return self.encode_scene(images) | {"box": boxes}
 
     def match(
-        self, scene: State, query: State, pick: Pick = every_proposal, wanted: frozenset[str] = EVERYTHING
+        self, scene: Encoded, query: Encoded, pick: Pick = every_proposal, wanted: frozenset[str] = EVERYTHING
     ) -> SearchOutput:
         """Scenes and queries, as many of each, row by row -> the output for each scene given its query."""
         features: Mapping[str, Tensor] = scene
@@ -160,14 +161,14 @@ class QEEPSNetwork(OIMNetwork):
             outputs["similarity"] = self.qsim(queries.repeat_interleave(counts, dim=0), embeddings)
         return outputs
 
-    def _trunk_with_qsse(self, scene: State, query: State | None = None) -> tuple[State, State]:
+    def _trunk_with_qsse(self, scene: Encoded, query: Encoded | None = None) -> tuple[Encoded, Encoded]:
         """The trunk from the first maps on, for scenes and queries side by side: tap -> re-weighted maps of
         the scenes, of the queries. Without queries each scene is its own."""
         assert self.qsse is not None
         first, *rest = self.backbone.taps
         maps, query_maps = scene[first], (scene if query is None else query)[first]
-        of_scene: State = {}
-        of_query: State = {}
+        of_scene: Encoded = {}
+        of_query: Encoded = {}
         for tap in (first, *rest):
             if tap != first:
                 maps = self.backbone.advance(tap, maps)

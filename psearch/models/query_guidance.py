@@ -31,7 +31,8 @@ class QSSE(nn.Module):
         """Global contexts (b, c) and (b, c), see `masked_mean` -> channel weights (b, c, 1, 1)."""
         contexts = torch.cat([scene, query], dim=1)
         weights = self.excite(self.squeeze(contexts).relu()).sigmoid()
-        return rearrange(weights, "b c -> b c 1 1")
+        result: Tensor = rearrange(weights, "b c -> b c 1 1")
+        return result
 
 
 class QRPN(nn.Module):
@@ -59,7 +60,8 @@ class QRPN(nn.Module):
         the proposal network's anchors."""
         weights = self.excite(self.squeeze(region.mean(dim=(2, 3))).relu())
         hidden = self.conv(scene * rearrange(weights, "b c -> b c 1 1")).relu()
-        return rearrange(self.objectness(hidden), "b a h w -> b (h w a)")
+        logits: Tensor = rearrange(self.objectness(hidden), "b a h w -> b (h w a)")
+        return logits
 
 
 class QSimNet(nn.Module):
@@ -76,7 +78,9 @@ class QSimNet(nn.Module):
 
     def forward(self, queries: Tensor, embeddings: Tensor) -> Tensor:
         """Two (N, d), row by row -> (N,) logits."""
-        return rearrange(self.similarity(self.norm((queries - embeddings).square())), "n 1 -> n")
+        differences = self.norm((queries - embeddings).square())
+        logits: Tensor = rearrange(self.similarity(differences), "n 1 -> n")
+        return logits
 
 
 def valid_ratio(images: Tensor) -> Tensor:

@@ -79,7 +79,8 @@ def align(
     if samples == 1:
         boxes = boxes if aligned else [_uncorrected(each, stride) for each in boxes]
         return _align_once(features, boxes, size, stride)
-    return roi_align(features, boxes, size, 1.0 / stride, samples, aligned=aligned)
+    result: Tensor = roi_align(features, boxes, size, 1.0 / stride, samples, aligned=aligned)
+    return result
 
 
 def _uncorrected(boxes: Tensor, stride: float) -> Tensor:

@@ -6,17 +6,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from psearch.records import COSTS, RESULTS, ROLES
 from psearch.report.gap import Gain, gain
 from psearch.report.row import Estimate, Row, estimate
-from psearch.report.runs import COSTS, METRICS, ROLES, Failure, Run, read_runs
+from psearch.report.runs import METRICS, Failure, Run, read_runs
+from psearch.report.unlike import check_protocols, notes
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Rows of one protocol (students, teachers, two-step systems), and what is to be known about them.
 
-    gains: row -> its difference to the same student alone, for taught students only.
+    gains: row -> its difference to its baseline, for distilled students only.
     """
 
     rows: tuple[Row, ...]
@@ -43,11 +46,11 @@ def compare(directories: Iterable[Path | str]) -> Comparison:
 
 def build_comparison(runs: Sequence[Run], failures: Sequence[Failure] = ()) -> Comparison:
     """The comparison as arithmetic on records: no file is touched."""
-    kept, notes = _newest(runs)
+    kept, left_out = _newest(runs)
     rows = tuple(sorted(_with_differences([_row(group) for group in _groups(kept)]), key=_order))
     check_protocols(rows)
-    gains = {row: gain(row, rows) for row in rows if row.taught}
-    return Comparison(rows, gains, tuple(failures), (*notes, *similarity_notes(rows), *_code_notes(kept)))
+    gains = {row: gain(row, rows) for row in rows if row.distilled}
+    return Comparison(rows, gains, tuple(failures), (*left_out, *notes(rows)))
 
 
 def _key(run: Run) -> tuple[object, ...]:
@@ -66,27 +69,29 @@ def _groups(runs: Iterable[Run]) -> list[list[Run]]:
 def _newest(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     """One run per variant and seed: twice the same seed is not two measurements."""
     newest: dict[tuple[object, ...], Run] = {}
-    notes = []
+    left_out = []
     for run in sorted(runs, key=lambda run: (_modified(run), str(run.directory))):
         if (older := newest.get((_key(run), run.seed))) is not None:
-            notes.append(f"{older.name} is left out: {run.name} has the same settings and seed and is newer")
+            left_out.append(
+                f"{older.name} is left out: {run.name} has the same settings and seed and is newer"
+            )
         newest[_key(run), run.seed] = run
-    return sorted(newest.values(), key=lambda run: str(run.directory)), notes
+    return sorted(newest.values(), key=lambda run: str(run.directory)), left_out
 
 
 def _modified(run: Run) -> float:
-    path = run.directory / "results.json"
+    path = run.directory / RESULTS
     return path.stat().st_mtime if path.exists() else 0.0
 
 
 def _row(group: Sequence[Run]) -> Row:
-    def over_seeds(part: str, names: Iterable[str]) -> dict[str, Estimate]:
-        found = {name: estimate((run.results.get(part) or {}).get(name) for run in group) for name in names}
+    def over_seeds(parts: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[str, Estimate]:
+        found = {name: estimate(part.get(name) for part in parts) for name in names}
         return {name: value for name, value in found.items() if value is not None}
 
-    return Row(
-        group[0].role, group[0].axes, tuple(group), over_seeds("metrics", METRICS), over_seeds("cost", COSTS)
-    )
+    metrics = over_seeds([run.metrics for run in group], METRICS)
+    costs = over_seeds([run.record.cost for run in group], COSTS)
+    return Row(group[0].role, group[0].axes, tuple(group), metrics, costs)
 
 
 def _with_differences(rows: Sequence[Row]) -> list[Row]:
@@ -113,64 +118,4 @@ def _order(row: Row) -> tuple[object, ...]:
         distill,
         teacher,
         row.differing,
-    )
-
-
-def _code_notes(runs: Sequence[Run]) -> list[str]:
-    code = [run.results.get("code") or {} for run in runs]
-    commits = sorted({str(record["commit"])[:12] for record in code if record.get("commit")})
-    notes = []
-    if len(commits) > 1:
-        notes.append(f"the runs come from {len(commits)} commits ({', '.join(commits)})")
-    if dirty := sum(bool(record.get("dirty")) for record in code):
-        notes.append(f"{dirty} of {len(runs)} runs were made with uncommitted changes to the code")
-    return notes
-
-
-DATA = ("dataset", "fingerprint", "split", "gallery_size", "mode", "rerank")
-DETECTION = ("score", "nms", "low", "limit")
-
-
-def check_protocols(rows: Sequence[Row]) -> None:
-    """Raises ValueError, naming the first two rows of unlike protocol and the keys that differ.
-
-    What decides detections (score, nms, low, limit) does not bind a row that detects nothing: a re-ID
-    teacher, measured on ground-truth boxes only.
-    """
-    first: dict[str, tuple[Row, Run]] = {}
-    for row in rows:
-        for run in row.runs:
-            for key in DATA + DETECTION * ("mAP" in run.metrics):
-                other = first.setdefault(key, (row, run))[1]
-                if run.results["protocol"].get(key) != other.results["protocol"].get(key):
-                    raise ValueError(_refusal(first[key], (row, run)))
-
-
-def similarity_notes(rows: Sequence[Row]) -> list[str]:
-    """What must be known where rows search by unlike similarities: they may be compared, as published tables
-    do, but not unnoticed: one forward per pair of query and scene has another price than one per scene."""
-    named: dict[str, list[str]] = {}
-    for row in rows:
-        if "mAP" in row.runs[0].metrics:
-            kind = row.runs[0].results["protocol"].get("similarity", "embedding")
-            named.setdefault(str(kind), []).append(row.label)
-    if len(named) < 2:
-        return []
-    return [
-        f"{kind} similarity, one forward per pair of query and scene: {'; '.join(labels)}"
-        for kind, labels in named.items()
-        if kind != "embedding"
-    ]
-
-
-def _refusal(one: tuple[Row, Run], other: tuple[Row, Run]) -> str:
-    (row_a, run_a), (row_b, run_b) = one, other
-    a, b = run_a.results["protocol"], run_b.results["protocol"]
-    keys = [key for key in DATA + DETECTION if a.get(key) != b.get(key)]
-    differences = "; ".join(f"{key}: {a.get(key)!r} and {b.get(key)!r}" for key in keys)
-    name_a, name_b = (f"{run.directory.parent.name}/{run.name}" for run in (run_a, run_b))
-    return (
-        f"'{row_a.label}' ({name_a}) and '{row_b.label}' ({name_b}) were measured by unlike "
-        f"protocols ({differences}): compare them in studies of their own, or evaluate one again by the "
-        "protocol of the other"
     )

@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 
 POSITIONS = ("step", "epoch")
+LARGEST = 1e30
+"""A number beyond it (or nan) is damage, not a metric."""
+
 WHOLE = {"summary", "table", "images"}
 Curve = tuple[list[float], list[float]]
 
@@ -37,7 +40,7 @@ def _numbers(line: str) -> dict[str, float]:
     """The finite numbers of one line; nested parts are named with a slash."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(record, dict) or WHOLE & record.keys():
         return {}
@@ -46,7 +49,7 @@ def _numbers(line: str) -> dict[str, float]:
     for name, value in waiting:
         if isinstance(value, dict):
             waiting.extend((f"{name}/{key}", part) for key, part in value.items())
-        elif isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value):
+        elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST:
             found[str(name)] = float(value)
     return found
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
+from psearch.records import COSTS
 from psearch.report.comparison import Comparison
 from psearch.report.curves import order, thin
 from psearch.report.row import Estimate, Row
-from psearch.report.runs import COSTS, METRICS, Run
+from psearch.report.runs import METRICS, Run
 
 POINTS = 60_000
 """Points of all learning curves together: about a megabyte."""
@@ -82,7 +83,7 @@ class Style:
 
 
 KNOWN = {
-    "alone": Style("#7a828c", "o"),
+    "baseline": Style("#7a828c", "o"),
     "identities": Style("#f27c1e", "s"),
     "features": Style("#449ef2", "^"),
     "detector": Style("#7e46ef", "D"),

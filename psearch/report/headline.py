@@ -14,7 +14,7 @@ from psearch.report.tables import percent
 
 
 def featured(comparison: Comparison) -> tuple[Row, Gain] | None:
-    """The taught student with the largest gain over itself alone; None if no pair was measured."""
+    """The distilled student with the largest gain over its baseline; None if no pair was measured."""
     measured = [(row, gain) for row, gain in comparison.gains.items() if gain.gain is not None]
     return max(measured, key=lambda pair: pair[1].gain.mean if pair[1].gain else 0.0, default=None)
 
@@ -31,7 +31,7 @@ def headline(comparison: Comparison) -> list[str]:
 def _result(comparison: Comparison) -> list[str]:
     found = featured(comparison)
     if found:
-        return _taught(*found, candidates=len(comparison.gains))
+        return _distilled(*found, candidates=len(comparison.gains))
     measured = [row for row in comparison.rows if "mAP" in row.metrics]
     if not measured:
         return ["No run has a search result yet."]
@@ -39,19 +39,20 @@ def _result(comparison: Comparison) -> list[str]:
     seeds = f"{len(best.runs)} seed{'s' * (len(best.runs) > 1)}"
     return [
         f"The best result is {percent(best.metrics['mAP'])} % mAP ({best.label}, {seeds}).",
-        "No taught student stands beside the same student alone, so nothing is said about distillation.",
+        "No distilled student stands beside its baseline, so nothing is said about distillation.",
     ]
 
 
-def _taught(row: Row, gain: Gain, *, candidates: int) -> list[str]:
-    assert gain.alone is not None and gain.gain is not None
+def _distilled(row: Row, gain: Gain, *, candidates: int) -> list[str]:
+    assert gain.baseline is not None and gain.gain is not None
     student, compression, teacher, distill = row.axes
-    taught, alone = (fmean(r.values("mAP")[seed] for seed in gain.seeds) for r in (row, gain.alone))
+    mAP, base = (fmean(r.values("mAP")[seed] for seed in gain.seeds) for r in (row, gain.baseline))
     mean = gain.gain.mean
-    selection = f" (the best of {candidates} taught variants)" if candidates > 1 else ""
+    selection = f" (the best of {candidates} distilled variants)" if candidates > 1 else ""
     return [
-        f"Taught by {teacher} ({distill}), the {compression} {student} student reaches {100 * taught:.1f} % "
-        f"mAP; alone, with the same settings and seed{'s' * (len(gain.seeds) > 1)}, {100 * alone:.1f} %: "
+        f"Distilled from {teacher} ({distill}), the {compression} {student} student reaches "
+        f"{100 * mAP:.1f} % mAP; its baseline, with the same settings and "
+        f"seed{'s' * (len(gain.seeds) > 1)}, {100 * base:.1f} %: "
         f"{abs(100 * mean):.1f} points {'more' if mean >= 0 else 'less'}{selection}.",
         _certainty(gain),
         _gap(gain),
@@ -67,7 +68,7 @@ def _certainty(gain: Gain) -> str:
     count = "every one of" if above == len(values) else f"{above} of"
     verdict = "excludes" if abs(gain.gain.mean) > interval else "includes"
     return (
-        f"The taught student is ahead in {count} {len(values)} seeds; the 95 % interval of the difference "
+        f"The distilled student is ahead in {count} {len(values)} seeds; the 95 % interval of the difference "
         f"(± {100 * interval:.1f} points) {verdict} zero."
     )
 
@@ -86,18 +87,18 @@ def command(row: Row, comparison: Comparison) -> str:
     learns from them."""
     if row.role == "student":
         return _train(row)
-    pupil = next((student for student in comparison.students if _learns_from(student, row)), None)
-    if pupil is None:
+    student = next((student for student in comparison.students if _learns_from(student, row)), None)
+    if student is None:
         return f"{TRAIN} teacher={shlex.quote(row.axes[0 if row.role == 'teacher' else 2])} stage=teacher"
-    return _train(pupil) + " stage=teacher" * (row.role == "teacher")
+    return _train(student) + " stage=teacher" * (row.role == "teacher")
 
 
 def _train(row: Row) -> str:
-    variant = row.runs[0].results["variant"]
-    overrides = [str(override) for override in variant.get("overrides", ())]
-    given = {override.lstrip("+~").partition("=")[0] for override in overrides}
-    axes = [f"{axis}={_choice(str(variant[axis]))}" for axis in AXES if axis not in given]
-    others = [override for override in overrides if override.partition("=")[0] != "seed"]
+    variant = row.runs[0].variant
+    given = {override.lstrip("+~").partition("=")[0] for override in variant.overrides}
+    chosen = zip(AXES, variant.axes, strict=True)
+    axes = [f"{axis}={_choice(words)}" for axis, words in chosen if axis not in given]
+    others = [override for override in variant.overrides if override.partition("=")[0] != "seed"]
     seeds = f"seed={','.join(map(str, row.seeds))}"
     words = ["-m"] * (len(row.seeds) > 1) + [*axes, *others, seeds]
     return " ".join([TRAIN, *map(shlex.quote, words)])
@@ -112,4 +113,4 @@ def _learns_from(student: Row, row: Row) -> bool:
     if row.role == "teacher":
         names = {Path(place).name for run in student.runs for place in run.teacher_directories}
         return any(run.name in names for run in row.runs)
-    return student.taught and row.axes[2] in student.axes[2].split("+")
+    return student.distilled and row.axes[2] in student.axes[2].split("+")

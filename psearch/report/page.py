@@ -14,13 +14,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tqdm import tqdm
 
 from psearch.files import replace_text
+from psearch.records import COSTS
 from psearch.report.comparison import Comparison
 from psearch.report.curves import read_curves
 from psearch.report.figures import figures, styles
 from psearch.report.headline import command, featured, headline
-from psearch.report.pictures import Gallery
+from psearch.report.pictures import PagePictures
 from psearch.report.plots import write_plots
-from psearch.report.runs import COSTS, METRICS
+from psearch.report.runs import METRICS
 from psearch.report.searches import RankedSearch
 from psearch.report.tables import NOTE, amount, csv_table, footnotes, is_best, latex_table, markdown_table
 from psearch.types import Scene
@@ -31,7 +32,7 @@ MACHINE = ("cpu", "cores", "python", "torch")
 
 
 def render_page(title: str, comparison: Comparison, data: Mapping[str, Any]) -> str:
-    """The page as text. data: what the scripts draw (`figures` and `gallery`), JSON-ready.
+    """The page as text. data: what the scripts draw (`figures` and `PagePictures`), JSON-ready.
 
     Whatever came from a config, a file name or an error is escaped: by the template where it is text,
     by `script_json` where it is data; the scripts only ever set text, never markup.
@@ -78,9 +79,9 @@ def _provenance(comparison: Comparison) -> list[tuple[str, str]]:
             facts.setdefault(name, Counter())[str(value)] += 1
 
     for run in comparison.runs:
-        for name, value in run.results["protocol"].items():
+        for name, value in run.record.protocol.items():
             note(name.replace("_", " "), value)
-        code, machine, cost = (run.results.get(part) or {} for part in ("code", "machine", "cost"))
+        code, machine, cost = run.record.code, run.record.machine, run.record.cost
         note(
             "commit",
             code.get("commit") and f"{code['commit']}{' with uncommitted changes' * bool(code.get('dirty'))}",
@@ -91,7 +92,7 @@ def _provenance(comparison: Comparison) -> list[tuple[str, str]]:
                 "latency measured on",
                 f"{cost.get('device')}, threads {cost.get('threads')}, input {cost.get('input')}",
             )
-    seconds = sum((run.results.get("training") or {}).get("seconds") or 0 for run in comparison.runs)
+    seconds = sum(run.record.training.get("seconds") or 0 for run in comparison.runs)
     note("training time, all runs together", f"{seconds / 60:.0f} min" if seconds else None)
     return [(name, _counted(values)) for name, values in facts.items()]
 
@@ -131,7 +132,7 @@ def write_comparison(
     directory.mkdir(parents=True, exist_ok=True)
     runs = tqdm(comparison.runs, desc="learning curves", unit="run", disable=None)
     curves = {run: read_curves(run.directory / "metrics.jsonl") for run in runs}
-    data = figures(comparison, curves) | Gallery(comparison, searches or {}, read).collect(scenes or ())
+    data = figures(comparison, curves) | PagePictures(comparison, searches or {}, read).collect(scenes or ())
     return ReportPaths(
         page=replace_text(directory / "report.html", render_page(title, comparison, data)),
         csv=replace_text(directory / "comparison.csv", csv_table(comparison)),

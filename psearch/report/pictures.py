@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from psearch.report.album import ASKED, Album, Read, judge, read_finds
+import numpy as np
+
+from psearch.evaluation.detections_file import DETECTIONS, read_detections
 from psearch.report.comparison import Comparison
 from psearch.report.headline import featured
+from psearch.report.image_store import QUERY, ImageStore, Read, frames
 from psearch.report.row import Row
 from psearch.report.runs import Run
 from psearch.report.searches import Box, RankedSearch, most_changed, spaced
 from psearch.types import Scene
 
+log = logging.getLogger(__name__)
+
 EXAMPLES, CHANGED, DEPTH, SCENES = 6, 4, 8, 4
 Searches = Mapping[str, Sequence[RankedSearch]]
 
 
-class Gallery:
+class PagePictures:
     """Collects pictures for the page; rows are named by their place in the comparison.
 
     Examples and detections come first; what is left of the budget goes to the differences, pair by pair.
@@ -26,7 +32,7 @@ class Gallery:
 
     def __init__(self, comparison: Comparison, searches: Searches, read: Read | None) -> None:
         self.rows = comparison.rows
-        self.album = Album(read) if read else None
+        self.images = ImageStore(read) if read else None
         pictured = {place: _pictured(row, searches) for place, row in enumerate(self.rows)}
         self.pictured = {place: run for place, run in pictured.items() if run}
         self.searches = {
@@ -50,13 +56,13 @@ class Gallery:
             "detections": detections,
             "queries": self.queries,
             "strips": self.strips,
-            "pictures": self.album.pictures if self.album else [],
+            "pictures": self.images.pictures if self.images else [],
         }
 
     def _pair(self, comparison: Comparison) -> list[int]:
-        """The student alone and the featured taught one; else the first two rows with something to show."""
+        """The featured distilled student and its baseline; else the first two rows with something to show."""
         if best := featured(comparison):
-            return [self.rows.index(row) for row in (best[1].alone, best[0]) if row]
+            return [self.rows.index(row) for row in (best[1].baseline, best[0]) if row]
         known = dict.fromkeys([*self.pictured, *self.ap, *range(len(self.rows))])
         return sorted(known, key=lambda place: self.rows[place].role != "student")[:2]
 
@@ -70,7 +76,7 @@ class Gallery:
 
     def _differences(self) -> None:
         for one, other in self._pairs():
-            if self.album is None or self.album.full:
+            if self.images is None or self.images.full:
                 return
             for query in most_changed(self.ap[one], self.ap[other], CHANGED):
                 self._show(query, (one, other))
@@ -90,19 +96,19 @@ class Gallery:
             if search is None:
                 continue
             if query not in self.queries:
-                self.queries[query] = self._asked(search)
+                self.queries[query] = self._query(search)
             if query not in self.strips.setdefault(place, {}):
                 self.strips[place][query] = self._strip(search, self.pictured[place])
 
-    def _asked(self, search: RankedSearch) -> dict[str, int | None]:
-        framed = self.album.scene(search.scene, [(search.box, ASKED)], width=240) if self.album else None
+    def _query(self, search: RankedSearch) -> dict[str, int | None]:
+        framed = self.images.scene(search.scene, [(search.box, QUERY)], width=240) if self.images else None
         return {"crop": self._crop(search.scene, search.box), "scene": framed}
 
     def _crop(self, scene: int, box: Box) -> int | None:
-        return self.album.crop(scene, box) if self.album else None
+        return self.images.crop(scene, box) if self.images else None
 
     def _strip(self, search: RankedSearch, run: Run) -> dict[str, Any]:
-        ap = (run.results.get("per_query") or {}).get("AP") or []
+        ap = run.record.per_query.get("AP", ())
         results = [
             (self._crop(found.scene, found.box), round(found.similarity, 3), found.correct)
             for found in search.ranked[:DEPTH]
@@ -111,22 +117,33 @@ class Gallery:
 
     def _detections(self, scenes: Sequence[Scene]) -> list[dict[str, Any]]:
         """The same few scenes, evenly spaced, for each row of the pair: found and missed people framed."""
-        if self.album is None:
+        if self.images is None:
             return []
         shown = []
         peopled = [index for index, scene in enumerate(scenes) if len(scene.boxes)]
         chosen = spaced(peopled, SCENES)
         for place in self.pair:
             run = self.pictured.get(place) or self.rows[place].runs[0]
-            score = run.results["protocol"].get("score") or 0.0
-            names = [scenes[index].name for index in chosen]
-            finds = read_finds(run.directory / "detections.npz", names, score=score)
-            for index, found in zip(chosen, finds or (), strict=False):
-                picture = self.album.scene(index, judge(found, scenes[index]))
+            for index, found in zip(chosen, _detected(run, scenes, chosen), strict=False):
+                picture = self.images.scene(index, frames(scenes[index], found))
                 shown.append(
                     {"row": place, "seed": run.seed, "scene": scenes[index].name, "picture": picture}
                 )
         return shown
+
+
+def _detected(run: Run, scenes: Sequence[Scene], chosen: Sequence[int]) -> list[np.ndarray]:
+    """Boxes (n, 4) of each chosen scene with at least the score that detection was measured at; nothing if
+    their file is gone, damaged or of other data."""
+    if not chosen:
+        return []
+    try:
+        detections, _ = read_detections(run.directory / DETECTIONS, scenes, queries=None)
+    except ValueError as error:
+        log.warning("no detections of %s are drawn: %s", run.name, error)
+        return []
+    score = run.record.protocol.get("score") or 0.0
+    return [detections[index].boxes[detections[index].scores >= score] for index in chosen]
 
 
 def _pictured(row: Row, searches: Searches) -> Run | None:

@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from psearch.files import replace_bytes
+from psearch.records import COSTS
 from psearch.report.comparison import Comparison
 from psearch.report.curves import order, thin
 from psearch.report.figures import Curves, Style, styles
 from psearch.report.row import Row
-from psearch.report.runs import COSTS
 
 LOOK: Any = {
     "font.size": 10,

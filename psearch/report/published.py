@@ -24,7 +24,7 @@ class Published:
 
     def matches(self, row: Row) -> bool:
         """Whether a row is that variant, measured by that protocol."""
-        protocol = row.runs[0].results["protocol"]
+        protocol = row.runs[0].record.protocol
         same = (protocol.get("dataset"), protocol.get("gallery_size")) == (self.dataset, self.gallery_size)
         student, compression, _, distill = row.axes
         variant = (student, compression, distill) == ("oim", self.compression, self.distill)
@@ -52,14 +52,15 @@ SETS: dict[str, tuple[str, tuple[Published, ...]]] = {
 
 
 def published_notes(comparison: Comparison) -> Iterator[str]:
-    """A sentence for each row that the study's chosen set has a number for: published, ours, the difference.
-    Raises ValueError for a set that is not known."""
+    """A sentence for each row that the study's chosen set has a number for: published, measured here, the
+    difference; and one for a set that is not known."""
     for row in comparison.students:
         word = row.runs[0].config.get("published", "null")
         if word == "null":
             continue
         if word not in SETS:
-            raise ValueError(f"published={word}: choose one of {', '.join(SETS)}, or null")
+            yield f"published={word} of {row.label} is not known: choose one of {', '.join(SETS)}, or null"
+            continue
         source, rows = SETS[word]
         for known in rows:
             if known.matches(row):
@@ -68,9 +69,9 @@ def published_notes(comparison: Comparison) -> Iterator[str]:
 
 
 def _beside(known: Published, row: Row) -> str:
-    ours = {name: row.metrics[name].mean for name in known.metrics if name in row.metrics}
+    measured = {name: row.metrics[name].mean for name in known.metrics if name in row.metrics}
     return "; ".join(
         f"{METRICS[name]} {100 * known.metrics[name]:.1f}, here {100 * mean:.1f} "
         f"({100 * (mean - known.metrics[name]):+.1f})"
-        for name, mean in ours.items()
+        for name, mean in measured.items()
     )

@@ -37,15 +37,15 @@ class Row:
         return self.axes[3]
 
     @property
-    def taught(self) -> bool:
+    def distilled(self) -> bool:
         return self.role == "student" and self.distill != "none"
 
     @property
     def mode(self) -> str:
-        """What colours it in every plot: its distillation mode, "alone", or its role."""
+        """What colours it in every plot: its distillation mode, "baseline", or its role."""
         if self.role != "student":
             return "two-step" if self.role == "two_step" else self.role
-        return self.distill if self.taught else "alone"
+        return self.distill if self.distilled else "baseline"
 
     @property
     def label(self) -> str:
@@ -55,7 +55,8 @@ class Row:
         elif self.role == "two_step":
             name = f"two-step {student} {compression} + {teacher}"
         else:
-            name = f"{student} {compression} " + (f"{distill} from {teacher}" if self.taught else "alone")
+            how = f"{distill} from {teacher}" if self.distilled else "baseline"
+            name = f"{student} {compression} {how}"
         return " · ".join([name, *self.differing])
 
     def values(self, metric: str) -> dict[int, float]:
@@ -66,7 +67,7 @@ class Row:
     def per_query(self) -> list[float | None]:
         """AP of each search, averaged over the seeds, None where a search was skipped; empty if the runs did
         not record it alike."""
-        lists = [(run.results.get("per_query") or {}).get("AP") or [] for run in self.runs]
+        lists = [run.record.per_query.get("AP", ()) for run in self.runs]
         if len({len(values) for values in lists}) != 1:
             return []
         columns = zip(*lists, strict=True)

@@ -1,29 +1,47 @@
-"""Run directories as plain records: what finished, and what did not and why."""
+"""Run directories as the comparison sees them: what finished, and what did not and why."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from psearch.identity import AXES, read_config, settings
+from psearch.identity import flattened, settings
+from psearch.records import (
+    CONFIG,
+    RESULTS,
+    MeasuredCost,
+    RunRecord,
+    Variant,
+    locate,
+    read_config,
+)
 
-ROLES = ("student", "teacher", "two_step")
-MARKS = ("results.json", "FAILED", "config.yaml", "metrics.jsonl")
+MARKS = (RESULTS, "FAILED", CONFIG, "metrics.jsonl")
+
+MEASURED = ("dataset", "fingerprint", "split", "gallery_size", "mode")
+"""What the protocol of a measurement says; without it nothing can be compared."""
+
+METRICS = {
+    "mAP": "mAP",
+    "top1": "top-1",
+    "detection_AP": "det. AP",
+    "detection_recall": "recall",
+    "gt_mAP": "mAP (GT boxes)",
+}
+"""Accuracies of the comparison (fractions in the data), with their column titles."""
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One finished run: the content of its results.json and its resolved config, flattened.
+    """One finished run that was measured: its record and its resolved config, flattened.
 
     settings: what decides the result besides the four axes and the seed, as dotted key -> text.
     """
 
     directory: Path
-    results: Mapping[str, Any]
+    record: RunRecord
     config: Mapping[str, str]
     settings: Mapping[str, str]
 
@@ -33,28 +51,33 @@ class Run:
 
     @property
     def role(self) -> str:
-        return str(self.results["role"])
+        assert self.record.role is not None
+        return self.record.role
+
+    @property
+    def variant(self) -> Variant:
+        assert self.record.variant is not None
+        return self.record.variant
 
     @property
     def seed(self) -> int:
-        return int(self.results["variant"]["seed"])
+        return self.variant.seed
 
     @property
     def axes(self) -> tuple[str, str, str, str]:
         """(student, compression, teacher, distill); a teacher nobody learns from is "none"."""
-        student, compression, teacher, distill = (str(self.results["variant"][axis]) for axis in AXES)
+        student, compression, teacher, distill = self.variant.axes
         unused = self.role == "student" and distill == "none"
         return student, compression, "none" if unused else teacher, distill
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        return {key: value for key, value in self.results["metrics"].items() if value is not None}
+        return self.record.metrics
 
     @property
     def teacher_directories(self) -> tuple[str, ...]:
         """Directories of the teachers it learned from, as recorded."""
-        known = self.results.get("teachers") or ()
-        return tuple(str(teacher["directory"]) for teacher in known if teacher.get("directory"))
+        return tuple(teacher.directory for teacher in self.record.teachers if teacher.directory)
 
 
 @dataclass(frozen=True)
@@ -99,35 +122,41 @@ def _run_directories(directory: Path) -> list[Path]:
 
 
 def _find_teachers(run: Run) -> list[Path]:
-    """The teachers' directories, also after the whole of outputs/ was moved or copied."""
-    found = []
-    for recorded in map(Path, run.teacher_directories):
-        beside = run.directory.parent.parent / recorded.parent.name / recorded.name
-        found += [path for path in (beside, recorded) if path.is_dir()][:1]
-    return found
+    """The directories of its teachers that are here and were measured."""
+    places = [locate(run.directory, recorded) for recorded in run.teacher_directories]
+    records = ((place, RunRecord.read(place)) for place in places if place is not None)
+    return [place for place, record in records if record is not None and record.role is not None]
 
 
 def _read_run(directory: Path) -> Run | Failure:
     try:
-        results = json.loads((directory / "results.json").read_text(encoding="utf-8"))
-        _check(results)
-        results["cost"] = _cost(directory) or results.get("cost")
+        record = RunRecord.load(directory)
+        lacking = [key for key in MEASURED if record.protocol.get(key) is None]
+        if record.role is None or record.variant is None or lacking:
+            what = "role or variant" if not lacking else f"protocol ({', '.join(lacking)})"
+            return _failure(directory, f"{RESULTS} does not say what was measured: it has no {what}")
+        cost = MeasuredCost.read(directory)
+        config = _config(directory)
+        chosen = settings(config, record.variant.overrides)
     except FileNotFoundError:
         return _failure(
-            directory, "no results.json: still running, or stopped; run its command again to resume"
+            directory, f"no {RESULTS}: still running, or stopped; run its command again to resume"
         )
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        return _failure(directory, f"results.json is not usable ({type(error).__name__}: {error})")
-    config = read_config(directory / "config.yaml")
-    return Run(directory, results, config, settings(config, results["variant"].get("overrides", ())))
+    except ValueError as error:
+        return _failure(directory, str(error))
+    return Run(
+        directory, record if cost is None else replace(record, cost=cost.cost), flattened(config), chosen
+    )
 
 
-def _cost(directory: Path) -> Any:
-    """The cost measured for the comparison, after all runs, if there is one."""
+def _config(directory: Path) -> dict[str, object]:
+    """The resolved config of a run; empty for one that left none behind."""
     try:
-        return json.loads((directory / "cost.json").read_text(encoding="utf-8"))["cost"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return read_config(directory / CONFIG)
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ValueError(f"{directory / CONFIG} is not usable ({error})") from error
 
 
 def _failure(directory: Path, reason: str) -> Failure:
@@ -138,49 +167,6 @@ def _failure(directory: Path, reason: str) -> Failure:
         try:
             record = json.loads(reason)
             reason, details = str(record["error"]), str(record.get("traceback", ""))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass  # a marker cut off in writing: its raw text is the reason
     return Failure(directory.name, directory, reason, details, log if log.exists() else directory)
-
-
-def _check(results: Any) -> None:
-    """Raises if a record lacks what a comparison needs."""
-    if results["status"] != "ok":
-        raise ValueError(f"status is {results['status']!r}")
-    if results["role"] not in ROLES:
-        raise ValueError(f"role is {results['role']!r}, expected one of {', '.join(ROLES)}")
-    for axis in AXES:
-        results["variant"][axis]
-    int(results["variant"]["seed"])
-    dict(results["protocol"])
-    for part in ("per_query", "cost", "training", "code", "machine"):
-        dict(results.get(part) or {})
-    for teacher in results.get("teachers") or ():
-        dict(teacher)
-    for part in ("metrics", "cost"):
-        for name in (METRICS | COSTS).keys() & (results.get(part) or {}).keys():
-            _check_number(f"{part}.{name}", results[part][name])
-    for value in (results.get("per_query") or {}).get("AP") or ():
-        _check_number("per_query.AP", value)
-
-
-def _check_number(name: str, value: Any) -> None:
-    if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
-        raise ValueError(f"{name} is {value!r}")
-
-
-METRICS = {
-    "mAP": "mAP",
-    "top1": "top-1",
-    "detection_AP": "det. AP",
-    "detection_recall": "recall",
-    "gt_mAP": "true-box mAP",
-}
-"""Accuracies of the comparison (fractions in the data), with their column titles."""
-
-COSTS = {
-    "parameters": "parameters",
-    "macs": "MACs",
-    "latency_ms": "latency, ms",
-    "file_bytes": "file",
-}

@@ -1,4 +1,4 @@
-"""Searches as plain data: what was asked, what came back in which order, and what was right."""
+"""Searches as plain data: the query, its ranked results, and which of them are right."""
 
 from __future__ import annotations
 

@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable, Sequence
 
 from psearch.identity import AXES
+from psearch.records import COSTS
 from psearch.report.comparison import Comparison
 from psearch.report.published import published_notes
 from psearch.report.row import Estimate, Row
-from psearch.report.runs import COSTS, METRICS
+from psearch.report.runs import METRICS
 
 Format = Callable[[str], str]
 SEARCH = ("variant", METRICS["mAP"], METRICS["top1"], "gain", "gap closed", "seeds")
@@ -91,8 +92,8 @@ def _latex(text: str) -> str:
 
 
 NOTE = (
-    "accuracies in percent: mean ± half-width of the 95 % t-interval over seeds; gain = taught − alone, "
-    "gap closed = gain / (teacher − alone), both of mAP and paired on seeds"
+    "accuracies in percent: mean ± half-width of the 95 % t-interval over seeds; gain = distilled − "
+    "baseline, gap closed = gain / (teacher − baseline), both of mAP and paired on seeds"
 )
 
 
@@ -130,7 +131,7 @@ def cells(row: Row, comparison: Comparison) -> dict[str, str]:
 
 
 def is_best(row: Row, name: str, comparison: Comparison) -> bool:
-    """Whether no student is shown with a higher mean of this accuracy; one student alone is not best."""
+    """Whether no student is shown with a higher mean of this accuracy; a single student is not best."""
     rivals = [rival.metrics[name].mean for rival in comparison.students if name in rival.metrics]
     measured = row.role == "student" and name in row.metrics and len(rivals) > 1
     return measured and round(row.metrics[name].mean, 3) == round(max(rivals), 3)

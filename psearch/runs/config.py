@@ -99,7 +99,8 @@ class RunConfig(Recipe):
     """One run of a study: a recipe, and how it is taught, measured and watched.
 
     teachers: by name; terms: the distillation terms by name. stage: all, or teacher to make only those
-    ready. directory: None for one whose name is made from the config.
+    ready. directory: None for one whose name is made from the config. rerun: "stale" to make finished runs
+    again whose code or teachers are others now.
     """
 
     teachers: Mapping[str, TeacherConfig]
@@ -109,6 +110,7 @@ class RunConfig(Recipe):
     study: str
     directory: str | None
     stage: str
+    rerun: str | None
     device: str
 
     @classmethod
@@ -131,6 +133,7 @@ class RunConfig(Recipe):
             study=str(plain["study"]),
             directory=plain.get("directory"),
             stage=plain.get("stage", "all"),
+            rerun=plain.get("rerun"),
             device=str(plain["device"]),
         )
 

@@ -11,15 +11,16 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from filelock import FileLock, Timeout
 
 from psearch import distributed
-from psearch.files import replace_json, replace_text
+from psearch.files import REFUSED, replace_json, replace_text, unfinished
 from psearch.identity import differences
-from psearch.records import RunRecord, read_config
+from psearch.records import RESULTS, RunRecord, read_config
+from psearch.runs import checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -27,55 +28,81 @@ ROUND_S = 60.0
 """Seconds after which ranks that wait for the first one to get a directory hear that it is waiting still."""
 
 
-def claim(directory: Path | str, config: dict[str, Any], *, wait_s: float = 10) -> Run:
+def acquire(directory: Path | str, config: dict[str, Any], *, wait_s: float = 10) -> Run:
     """Take a run directory for this process: a new one, or one that an earlier attempt of the same run left.
 
     config: resolved and plain (dicts, lists, numbers, strings); written to `config.yaml`. wait_s: how long to
     wait for another live process that holds the directory, negative for ever; a dead one holds nothing, but
-    the loader processes of one that was killed live on for some seconds. Raises ValueError if another process
-    keeps the directory, if it belongs to a run whose deciding config is another one, or if its `config.yaml`
-    is broken; the directory is then left as it was. Of several ranks the first takes it for all.
+    the loader processes of one that was killed live on for some seconds. A finished run that may only be read
+    (a colleague's teacher) is used as it is. Of several ranks the first takes the directory for all.
+
+    Raises ValueError if another process keeps the directory, if it belongs to a run whose deciding config is
+    another one, if its `config.yaml` is broken, or if the run is not finished and this user may not write
+    there; the directory is then left as it was.
     """
     directory = Path(directory)
     lock = FileLock(directory / "run.lock")
     patience = math.inf if wait_s < 0 else wait_s
-    while not distributed.on_first_rank(partial(_take, directory, config, lock, min(patience, ROUND_S))):
+    while True:
+        taken = distributed.on_first_rank(partial(_take, directory, config, lock, min(patience, ROUND_S)))
+        if taken is not None:
+            return Run(directory, config, lock if taken == "held" else None)
         patience -= ROUND_S
         if patience <= 0:
             holder = _holder(directory)
             raise ValueError(
                 f"{directory} is in use by {holder}: wait for it, stop it, or use another directory="
             )
-    return Run(directory, config, lock)
 
 
-def _take(directory: Path, config: dict[str, Any], lock: FileLock, wait_s: float) -> bool:
-    directory.mkdir(parents=True, exist_ok=True)
+def _take(
+    directory: Path, config: dict[str, Any], lock: FileLock, wait_s: float
+) -> Literal["held", "read-only"] | None:
+    """How a directory was taken; None if another process holds it."""
     try:
+        directory.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=wait_s)
     except Timeout:
-        return False
+        return None
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        if not is_finished(directory):
+            raise ValueError(
+                f"{directory} cannot be written ({error.strerror}), and its run is not finished: set outputs="
+            ) from error
+        _settle_config(directory / "config.yaml", config)
+        return "read-only"
     try:
         _settle_config(directory / "config.yaml", config)
         (directory / "run.lock").write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+        if not is_finished(directory):  # else it may be a comparison's that is being written
+            for litter in unfinished(directory):
+                litter.unlink()
     except BaseException:
         lock.release()
         raise
-    return True
+    return "held"
 
 
 class Run:
-    """A claimed run directory; as a context manager it keeps `log.txt`, records failures, lets go at the end.
+    """A run directory in use; as a context manager it keeps `log.txt`, records failures, lets go at the end.
 
     An exception leaves `FAILED` (JSON: error, traceback) behind and goes on; success removes `FAILED`; an
     interruption (KeyboardInterrupt) is neither, the same command resumes. Of several ranks the first keeps
-    the log; the one that failed leaves FAILED.
+    the log; the one that failed leaves FAILED. lock: None for a run that may only be read; nothing is
+    written then.
     """
 
-    def __init__(self, directory: Path, config: dict[str, Any], lock: FileLock) -> None:
+    def __init__(self, directory: Path, config: dict[str, Any], lock: FileLock | None) -> None:
         self.directory = directory
         self.config = config
         self._lock = lock
+
+    @property
+    def writable(self) -> bool:
+        """Whether this process may write here; else the run is finished, and somebody else's."""
+        return self._lock is not None
 
     @property
     def finished(self) -> bool:
@@ -83,17 +110,36 @@ class Run:
         return distributed.on_first_rank(lambda: is_finished(self.directory))
 
     @property
-    def results(self) -> dict[str, Any] | None:
-        """What `finish` wrote, or None; an unreadable file counts as none."""
-        return distributed.on_first_rank(lambda: read_results(self.directory))
+    def record(self) -> RunRecord | None:
+        """What `finish` wrote, or None; an unusable file counts as none."""
+        return distributed.on_first_rank(lambda: RunRecord.read(self.directory))
 
-    def finish(self, results: dict[str, Any]) -> None:
-        """Write `results.json` as a whole or not at all. ValueError names what does not belong there."""
-        RunRecord.parse(results).write(self.directory)
+    def reopen(self) -> None:
+        """Unfinish a run whose last checkpoint is damaged: it goes on from the one before, or anew."""
+        (self.directory / RESULTS).unlink(missing_ok=True)
+        for path in (self.directory / name for name in (checkpoint.LAST, checkpoint.PREVIOUS)):
+            if path.exists() and checkpoint.damage(path):
+                path.unlink()
+
+    def set_aside(self) -> Path:
+        """Move all that the run has made to `.replaced/` beside it: it starts anew. Returns the place."""
+        home, number = self.directory.parent / ".replaced", 1
+        while (place := home / f"{self.directory.name}-{number}").exists():
+            number += 1
+        place.mkdir(parents=True)
+        for path in self.directory.iterdir():
+            if path.name != "run.lock":
+                path.rename(place / path.name)
+        _settle_config(self.directory / "config.yaml", self.config)
+        return place
+
+    def finish(self, record: RunRecord) -> None:
+        """Write `results.json` as a whole or not at all."""
+        record.write(self.directory)
 
     def __enter__(self) -> Run:
         self._log: logging.Handler = logging.NullHandler()
-        if distributed.is_first():
+        if distributed.is_first() and self.writable:
             self._log = logging.FileHandler(self.directory / "log.txt", encoding="utf-8")
         self._failed_before = _stamp(self.directory / "FAILED")
         self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -107,16 +153,19 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            if not self.writable:
+                return
             if error is None and distributed.is_first():
                 (self.directory / "FAILED").unlink(missing_ok=True)
-            elif isinstance(error, Exception) and not self._told(error):
+            elif isinstance(error, Exception) and not self._already_recorded(error):
                 self._record(error)
         finally:
             logging.getLogger().removeHandler(self._log)
             self._log.close()
-            self._lock.release()
+            if self._lock is not None:
+                self._lock.release()
 
-    def _told(self, error: Exception) -> bool:
+    def _already_recorded(self, error: Exception) -> bool:
         """Whether the rank that failed has left word of it: the loss of that rank is not what went wrong."""
         if isinstance(error, distributed.RankLost):
             return not distributed.is_first() or _stamp(self.directory / "FAILED") != self._failed_before
@@ -132,12 +181,6 @@ class Run:
             replace_json(self.directory / "FAILED", {"error": reason.splitlines()[0], "traceback": text})
         except OSError as trouble:  # a full disk must not hide what went wrong first
             log.error("cannot write %s: %s", self.directory / "FAILED", trouble)
-
-
-def read_results(directory: Path) -> dict[str, Any] | None:
-    """The `results.json` of a run directory, or None; an unusable file counts as none."""
-    record = RunRecord.read(directory)
-    return None if record is None else record.to_json()
 
 
 def is_finished(directory: Path) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -66,14 +67,9 @@ def imported(state: Any, path: Path | str) -> dict[str, Any]:
         raise ValueError(f"the checkpoint {path}: {error}") from error
     _check(found, tensors, path)
     used = set(found.names.values())
-    left = sorted(set(tensors) - used)
-    log.info(
-        "%s: %s; %d of its %d tensors used; left over: %s; missing: none",
-        path,
-        found.kind,
-        len(used),
-        len(tensors),
-        ", ".join(left) or "none",
+    left = ", ".join(sorted(set(tensors) - used)) or "none"
+    _tell(
+        f"{path}: {found.kind}; {len(used)} of its {len(tensors)} tensors used; left over: {left}; missing: none"
     )
     epoch = state.get("epoch")
     return {
@@ -90,6 +86,12 @@ def imported(state: Any, path: Path | str) -> dict[str, Any]:
         "epoch": epoch if isinstance(epoch, int) else None,
         "seconds": None,
     }
+
+
+@cache
+def _tell(what: str) -> None:
+    """Once, however often a run reads the file."""
+    log.info(what)
 
 
 def _importer(tensors: Mapping[str, Tensor]) -> Importer:

@@ -1,4 +1,4 @@
-"""A run as its tracker knows it: under a readable name, with the words it was chosen with."""
+"""Run name, tags and summary for trackers, and the summary printed at the end."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from psearch import distributed
+from psearch.identity import AXES
 from psearch.tracking.tracker import Silent, Tracker
-
-AXES = ("student", "compression", "teacher", "distill")
 
 
 def title(variant: Mapping[str, Any]) -> str:
     """What a run is called: `oim tiny identities from reid, seed 1, trainer.epochs=4`."""
     student, compression, teacher, distill = (str(variant[axis]) for axis in AXES)
-    alone = "alone" if compression else "teacher"
-    how = alone if distill == "none" else f"{distill} from {teacher}"
+    plain = "baseline" if compression else "teacher"
+    how = plain if distill == "none" else f"{distill} from {teacher}"
     name = " ".join(word for word in (student, compression, how) if word)
     return ", ".join([name, f"seed {variant['seed']}", *map(str, variant["overrides"])])
 

@@ -16,7 +16,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-VARIABLE, DEFAULT = "PSEARCH_OUTPUTS", "outputs"
+from psearch.records import OUTPUTS
+
+VARIABLE = "PSEARCH_OUTPUTS"
 
 
 def outputs(given: Path | str | None = None) -> Path:
@@ -24,7 +26,7 @@ def outputs(given: Path | str | None = None) -> Path:
 
     Raises ValueError for one that is empty or begins with `~`, which no shell has replaced.
     """
-    folder = str(os.environ.get(VARIABLE, DEFAULT) if given is None else given)
+    folder = str(os.environ.get(VARIABLE, OUTPUTS) if given is None else given)
     if not folder.strip() or folder.startswith("~"):
         raise ValueError(f"outputs={folder}: name a folder, or leave outputs= and {VARIABLE} away")
     return Path(folder)
@@ -85,23 +87,15 @@ def run_directory(home: Path, study: str, name: str, given: Path | str | None = 
 def recorded(path: Path, home: Path) -> str:
     """A path as records name it: `outputs/…` for what lies there, else relative to the working directory
     where that is possible."""
-    for folder, name in ((home, DEFAULT), (Path(), "")):
+    for folder, name in ((home, OUTPUTS), (Path(), "")):
         if path.resolve().is_relative_to(folder.resolve()):
             return str(Path(name, path.resolve().relative_to(folder.resolve())))
     return str(path)
 
 
-def located(record: Path | str, home: Path) -> Path:
-    """Where something lies that a record names, also after all outputs were moved or copied to `home`."""
-    path = Path(record)
-    below = path.parts[1:] if path.parts[:1] == (DEFAULT,) else path.parts[-2:]
-    moved = home.joinpath(*below)
-    return moved if moved.exists() or not path.exists() else path
-
-
 def moved(config: Mapping[str, Any], home: Path) -> dict[str, Any]:
     """A run's resolved config as it would be with its outputs in `home`: where its data lie, for instance."""
-    before = f"{config.get('outputs') or DEFAULT}{os.sep}"
+    before = f"{config.get('outputs') or OUTPUTS}{os.sep}"
 
     def walk(node: Any) -> Any:
         if isinstance(node, Mapping):

@@ -8,7 +8,7 @@ import torch
 
 from psearch.build import build
 from psearch.distill.distillation import Distillation
-from psearch.distill.teacher import People, Teacher
+from psearch.distill.teacher import IdentityFeatures, Teacher
 from psearch.distill.term import Term
 from psearch.runs import checkpoint
 from psearch.runs.config import Node, RunConfig, TeacherConfig
@@ -56,5 +56,7 @@ def _untrained_teacher(config: TeacherConfig, benchmark: Benchmark) -> Teacher:
         fingerprint="",
         provides=task.provides,
         prototypes=task.prototypes,
-        people=lambda: People(embeddings, torch.arange(count), benchmark.train_fingerprint, ""),
+        identity_features=lambda: IdentityFeatures(
+            embeddings, torch.arange(count), benchmark.train_fingerprint, ""
+        ),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,9 @@ from psearch import distributed
 from psearch.engine.process_group import join
 from psearch.evaluation.detections_file import DETECTIONS, write_detections
 from psearch.evaluation.result import RANKING, Evaluation, write_ranking
-from psearch.files import replace_json, replace_text
+from psearch.files import replace_text
 from psearch.identity import config_hash
+from psearch.records import CONFIG, RESULTS, RunRecord
 from psearch.runs import checkpoint, places
 from psearch.runs.config import EvaluateConfig, Node, Recipe
 from psearch.runs.labels import summary
@@ -58,7 +58,7 @@ def evaluate(config: EvaluateConfig) -> float:
     def tell() -> None:
         _write(output, whole, results)
         write_ranking(output / RANKING, found.result.ranking)
-        print(summary(results), f"results: {short(output / 'results.json')}", sep="\n")
+        print(summary(results), f"results: {short(output / RESULTS)}", sep="\n")
         if config.save_detections:
             file = output / DETECTIONS
             write_detections(file, setup.split.scenes, found.detections, found.query_embeddings)
@@ -76,8 +76,8 @@ def _job(subject: _Checkpoint | _File, config: Mapping[str, Any]) -> str:
 
 def _write(output: Path, config: Mapping[str, Any], results: dict[str, Any]) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    replace_text(output / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
-    replace_json(output / "results.json", results)
+    replace_text(output / CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+    RunRecord.parse(results).write(output)
 
 
 def _subject(config: EvaluateConfig, home: Path) -> _Checkpoint | _File:
@@ -126,10 +126,8 @@ class _Checkpoint:
 
     def known(self, data: str) -> dict[str, Any]:
         """Its variant and teacher as its run recorded them; a run that is not finished has a name only."""
-        try:
-            run = json.loads((self.path.parent / "results.json").read_text())
-        except (OSError, ValueError):
-            run = {}
+        record = RunRecord.read(self.path.parent)
+        run = record.to_json() if record else {}
         variant = run.get("variant") or variant_of(self.path.resolve().parent.name, self.seed)
         training = {"epochs": self.state["epoch"], "seconds": self.state["seconds"]}
         return {

@@ -15,6 +15,7 @@ from psearch.build import build
 from psearch.distill.teacher import Teacher
 from psearch.engine.loop import TrainingLoop
 from psearch.engine.options import TrainerOptions
+from psearch.records import RunRecord
 from psearch.runs.checkpoint import LAST
 from psearch.runs.config import Node, Recipe
 from psearch.runs.directory import Run
@@ -51,13 +52,13 @@ class Training:
     loop: TrainingLoop
     tracker: Tracker
 
-    def finish(self, trained: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
+    def finish(self, trained: Mapping[str, Any], measured: Mapping[str, Any]) -> RunRecord:
         """trained: what the loop returned. measured: the rest of `results.json`. Returns all of it."""
-        results = {"status": "ok", "training": trained, **measured}
-        distributed.on_first_rank(lambda: self.run.finish(results))
-        self.tracker.summary(summary_of(results))
+        record = RunRecord.parse({"status": "ok", "training": trained, **measured})
+        distributed.on_first_rank(lambda: self.run.finish(record))
+        self.tracker.summary(summary_of(record.to_json()))
         self.tracker.checkpoint(self.run.directory / LAST)
-        return results
+        return record
 
 
 @contextmanager

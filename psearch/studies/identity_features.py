@@ -1,4 +1,4 @@
-"""A teacher's view of the training people: one embedding per labelled ground-truth box, kept as a file."""
+"""Teacher embeddings of all labelled training boxes, kept as a file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from torch.nn.functional import normalize
 from tqdm import tqdm
 
 from psearch.data.loading import SceneLoader
-from psearch.distill.teacher import People
-from psearch.files import write_arrays
+from psearch.distill.teacher import IdentityFeatures
+from psearch.files import kept, read_arrays, write_arrays
+from psearch.sources import code_digest
 from psearch.types import Batch, Benchmark, Pick
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 @torch.inference_mode()
 def describe_people(
     network: nn.Module, benchmark: Benchmark, *, teacher: str, device: torch.device
-) -> People:
+) -> IdentityFeatures:
     """Embeddings of all labelled training boxes, mean of the picture and its mirror image, unit length."""
     loader = SceneLoader(benchmark.train, batch_size=8, sides=benchmark.sides)
     network.eval()
@@ -33,7 +34,7 @@ def describe_people(
         known = [own[(own >= 0) & ~ignore] for own, ignore in zip(batch.ids, batch.ignore, strict=True)]
         embeddings.append(normalize(both, dim=1).cpu())
         ids.append(torch.cat(known).cpu())
-    return People(torch.cat(embeddings), torch.cat(ids), benchmark.train_fingerprint, teacher)
+    return IdentityFeatures(torch.cat(embeddings), torch.cat(ids), benchmark.train_fingerprint, teacher)
 
 
 def _embed(network: nn.Module, batch: Batch) -> Tensor:
@@ -52,31 +53,30 @@ def _mirrored(batch: Batch) -> Batch:
     )
 
 
-def people_of(
+def identity_features(
     network: nn.Module, benchmark: Benchmark, *, directory: Path, teacher: str, device: torch.device
-) -> People:
-    """`describe_people`, kept in the teacher's directory for every student that asks.
+) -> IdentityFeatures:
+    """`describe_people`, kept in the teacher's directory for every student that wants it.
 
-    Raises ValueError if the file there is damaged, or was made from other data or by another network.
+    The file's name holds the digest of this code; a file that is damaged, or was made from other data or by
+    other weights (teacher: their digest), is made again.
     """
-    path = directory / f"people-{benchmark.train_fingerprint[:12]}.npz"
-    if not path.exists():
-        people = describe_people(network, benchmark, teacher=teacher, device=device)
-        arrays = {"embeddings": people.embeddings.numpy(), "ids": people.ids.numpy()}
-        labels = {"benchmark": np.array(people.benchmark), "teacher": np.array(people.teacher)}
-        write_arrays(path, arrays | labels)
-        return people
-    try:
-        with np.load(path, allow_pickle=False) as kept:
-            people = People(
-                torch.from_numpy(kept["embeddings"]), torch.from_numpy(kept["ids"]),
-                str(kept["benchmark"]), str(kept["teacher"]),
-            )  # fmt: skip
-    except Exception as error:  # zipfile, zlib and numpy each raise their own
-        raise ValueError(f"{path} is damaged ({error}): remove it, it will be made again") from error
-    if (people.benchmark, people.teacher) != (benchmark.train_fingerprint, teacher):
-        raise ValueError(
-            f"{path} was made by network {people.teacher} from data {people.benchmark}, not by {teacher} "
-            f"from {benchmark.train_fingerprint}: remove it, it will be made again"
-        )
-    return people
+
+    def read(path: Path) -> IdentityFeatures:
+        arrays = read_arrays(path, ("embeddings", "ids", "benchmark", "teacher"))
+        made_from = str(arrays["benchmark"]), str(arrays["teacher"])
+        if made_from != (benchmark.train_fingerprint, teacher):
+            raise ValueError(f"made from data {made_from[0]} by weights {made_from[1]}")
+        tables = torch.from_numpy(arrays["embeddings"]), torch.from_numpy(arrays["ids"])
+        return IdentityFeatures(*tables, *made_from)
+
+    def write(path: Path, features: IdentityFeatures) -> None:
+        tables = {"embeddings": features.embeddings.numpy(), "ids": features.ids.numpy()}
+        made_from = {"benchmark": np.array(features.benchmark), "teacher": np.array(features.teacher)}
+        write_arrays(path, tables | made_from)
+
+    def make() -> IdentityFeatures:
+        return describe_people(network, benchmark, teacher=teacher, device=device)
+
+    path = directory / f"people-{benchmark.train_fingerprint[:12]}-{code_digest([__name__])[:6]}.npz"
+    return kept(path, make, write=write, read=read)

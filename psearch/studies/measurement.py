@@ -134,9 +134,15 @@ def network_cost(network: Network, benchmark: Benchmark, *, device: torch.device
     return cost(network, height=height, width=width, device=device)
 
 
-def origin(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Code, machine and config a result comes from."""
-    return {"code": provenance.code(), "machine": provenance.machine(), "config_hash": config_hash(config)}
+def origin(config: Mapping[str, Any], *, data: str = "", code: str = "") -> dict[str, Any]:
+    """Code, machine and config a result comes from. data: the data's fingerprint; code: the digest of the
+    code that decides it."""
+    closure = {"closure": code} if code else {}
+    return {
+        "code": provenance.code() | closure,
+        "machine": provenance.machine(),
+        "config_hash": config_hash(config, data),
+    }
 
 
 def measure(task: NetworkTask, setup: EvaluationSetup) -> tuple[Evaluation, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Example searches of a run as pictures: whom it was asked for, and where it looked."""
+"""Example searches of a run as pictures: the query, and its best results."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def example_searches(searches: Sequence[RankedSearch], split: Split, directory: 
 
 def _picture(search: RankedSearch, split: Split, directory: Path) -> Picture:
     answers = search.ranked[: COLUMNS * ROWS - 1]
-    asked = Frame(search.box, "query", "query")
-    said = [(a.scene, _judged(a, rank)) for rank, a in enumerate(answers, start=1)]
-    scenes = [(search.scene, asked), *said]
+    query = Frame(search.box, "query", "query")
+    results = [(a.scene, _judged(a, rank)) for rank, a in enumerate(answers, start=1)]
+    scenes = [(search.scene, query), *results]
     sheet = Image.new("RGB", (COLUMNS * WIDTH, ROWS * HEIGHT), "white")
     frames = []
     for place, (scene, frame) in enumerate(scenes):

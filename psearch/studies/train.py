@@ -11,17 +11,20 @@ import torch
 
 from psearch import distributed
 from psearch.build import build
+from psearch.data.fingerprints import Fingerprints
 from psearch.distill.teacher import Teacher
 from psearch.engine.process_group import join
 from psearch.evaluation.detections_file import DETECTIONS, write_detections
 from psearch.evaluation.result import RANKING, Evaluation, write_ranking
 from psearch.identity import job_name
+from psearch.records import RunRecord
 from psearch.runs import places
 from psearch.runs.config import RunConfig
-from psearch.runs.directory import claim
+from psearch.runs.directory import Run, acquire
 from psearch.runs.labels import summary
 from psearch.studies.assembly import check_compatibility
 from psearch.studies.fit import Training, Workplace, read_data, training
+from psearch.studies.ingredients import outdated, run_code
 from psearch.studies.measurement import EvaluationSetup, agreement, device_named, measure, origin, short
 from psearch.studies.pictures import example_searches, ranked_searches
 from psearch.studies.teachers import TeacherRun, obtain
@@ -39,24 +42,45 @@ def run(config: RunConfig, variant: Mapping[str, Any]) -> float | None:
     ValueError for what a user can mend.
     """
     workplace = prepare(config)
+    benchmark = workplace.benchmark
+    data = Fingerprints(benchmark.fingerprint, benchmark.train_fingerprint)
     if config.terms and config.teachers and not config.only_teachers:
-        check_compatibility(config, workplace.benchmark)
-    teachers = obtain(config, workplace) if config.wants_teachers else []
+        check_compatibility(config, benchmark)
     if config.only_teachers:
+        obtain(config, workplace)
         return None
-    name = job_name(variant, config.plain)
+    name = job_name(variant, config.plain, data.whole)
     directory = places.run_directory(config.outputs, config.study, name, config.directory)
-    with claim(directory, dict(config.plain)) as claimed:
-        if claimed.finished:
-            log.info("done already")
-            results = claimed.results or {}
-        else:
+    with acquire(directory, dict(config.plain)) as claimed:
+        record = _still_good(claimed, config, data)
+        if record is None:
+            teachers = obtain(config, workplace) if config.terms else []
             student = _Student(config, variant, workplace, teachers)
             with training(claimed, config, workplace, **student.options) as ready:
-                results = ready.finish(ready.loop.train(), student.measure(ready))
-    metrics = results["metrics"]
-    log.info("%s: %s", short(directory), summary(results))
-    return float(metrics.get("mAP", metrics["gt_mAP"]))
+                record = ready.finish(ready.loop.train(), student.measure(ready))
+    log.info("%s: %s", short(directory), summary(record.to_json()))
+    return float(record.metrics.get("mAP", record.metrics["gt_mAP"]))
+
+
+def _still_good(run: Run, config: RunConfig, data: Fingerprints) -> RunRecord | None:
+    """The record of a run that is finished and need not be done again. ValueError if it is of other data."""
+    record = run.record
+    if record is None:
+        return None
+    measured = record.protocol.get("fingerprint")
+    if measured not in (None, data.whole):
+        raise ValueError(
+            f"{run.directory} holds a run on other data ({measured}, now {data.whole}): choose another "
+            "directory="
+        )
+    others = " and ".join(outdated(record, config, data))
+    if others and config.rerun == "stale":
+        place = distributed.on_first_rank(run.set_aside)
+        log.warning("made again, since it was made with other %s; what was there is in %s", others, place)
+        return None
+    hint = f" with other {others} (rerun=stale makes it again)" if others else ""
+    log.info("done already%s", hint)
+    return record
 
 
 def prepare(config: RunConfig) -> Workplace:
@@ -118,8 +142,10 @@ class _Student:
             }
             for run, teacher in zip(self.runs, self.teachers, strict=True)
         ]
-        facts = {"role": "student", "variant": dict(self.variant), "teachers": known}
-        return facts | measured | origin(self.config.plain)
+        facts: dict[str, Any] = {"role": "student", "variant": dict(self.variant), "teachers": known}
+        fingerprint = self.setup.benchmark.fingerprint
+        origin_ = origin(self.config.plain, data=fingerprint, code=run_code(self.config))
+        return facts | measured | origin_
 
 
 def _keep(evaluation: Evaluation, split: Split, directory: Path, tracker: Tracker) -> None:

@@ -79,7 +79,7 @@ class QEEPSTask(SearchTask):
         """Pairs of scenes; without any part that looks at a query, whole scenes as for `oim`."""
         if not self.network.parts:
             return super().loader(benchmark, batch_size=batch_size, seed=seed, workers=workers)
-        options = self.loading | {"cache": self.kept(benchmark)}
+        options = self.loading | {"cache": self.cache_directory(benchmark)}
         if options.pop("group_by_aspect", False):
             raise ValueError("pairs are not grouped by aspect: set student.loading.group_by_aspect=false")
         return PairLoader(

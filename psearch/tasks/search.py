@@ -17,6 +17,7 @@ from psearch.losses.identity import IdentityMemory
 from psearch.losses.proposals import ProposalLoss
 from psearch.models.network import Network
 from psearch.runs import checkpoint
+from psearch.sources import code_digest
 from psearch.tasks.task import DatasetFacts, NetworkTask
 from psearch.types import Batch, Benchmark, SearchOutput
 
@@ -147,13 +148,14 @@ class SearchTask(NetworkTask):
             batch_size=batch_size,
             seed=seed,
             workers=workers,
-            **self.loading | {"cache": self.kept(benchmark)},
+            **self.loading | {"cache": self.cache_directory(benchmark)},
         )
 
-    def kept(self, benchmark: Benchmark) -> Path | None:
-        """Where resized pictures of this data are kept, if at all."""
+    def cache_directory(self, benchmark: Benchmark) -> Path | None:
+        """Where pictures of this data, resized by this code, are kept, if at all."""
         cache = self.loading.get("cache")
-        return None if cache is None else Path(cache) / f"resized-{benchmark.train_fingerprint}"
+        code = code_digest(["psearch.data.pictures", "psearch.data.transforms"], ("psearch.data",))
+        return None if cache is None else Path(cache) / f"resized-{benchmark.train_fingerprint}-{code[:6]}"
 
     def at_epoch(self, epoch: float) -> None:
         """Schedules of distillation terms follow the training."""

@@ -96,13 +96,13 @@ def read_summary(directory: Path) -> dict[str, Any]:
     """What the summaries of a run's `metrics.jsonl` say in the end; empty if there is none."""
     path = directory / FILE
     found: dict[str, Any] = {}
-    for line in path.read_text().splitlines() if path.exists() else ():
-        with suppress(ValueError):  # a line that a kill cut short
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
+        with suppress(ValueError, RecursionError, AttributeError, TypeError):  # cut short, or damaged
             found |= json.loads(line).get("summary", {})
     return found
 
 
 def _number(value: Any) -> Any:
-    """A plain value: numpy's and torch's scalars as Python's, what JSON cannot say as None."""
+    """A plain value: numpy's and torch's scalars as Python's, what JSON cannot hold as None."""
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -56,7 +56,7 @@ class Tracker(Protocol):
         """Pictures that belong together."""
 
     def checkpoint(self, path: Path) -> None:
-        """The trained weights, for a tracker that was asked to keep them."""
+        """The trained weights, for a tracker that keeps them."""
 
     def rewind(self, rows: int) -> None:
         """Forget all but the first `rows` lines: what was written after the checkpoint a run resumes from."""

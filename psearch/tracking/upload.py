@@ -10,8 +10,7 @@ import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from psearch.files import is_held
 from psearch.tracking.session import UNSENT
 
 AT_ONCE = 8
@@ -29,14 +28,7 @@ def waiting(run: Path) -> list[Path]:
 
 def running(run: Path) -> bool:
     """Whether a process is at work in a run directory."""
-    lock = run / "run.lock"
-    if not lock.exists():
-        return False
-    try:
-        with FileLock(lock, timeout=0):
-            return False
-    except Timeout:
-        return True
+    return is_held(run / "run.lock")
 
 
 def check_server() -> str:

@@ -8,7 +8,8 @@ from typing import Any
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
-AXES = ("teacher", "distill", "compression", "seed")
+from psearch.identity import AXES
+
 COSTS = {"parameters": "parameters", "macs": "MACs", "latency_ms": "latency, ms", "file_bytes": "file, bytes"}
 KINDS = "JobType in ['student', 'evaluation', 'comparison']"
 BY_MODE: dict[str, Any] = {
@@ -28,7 +29,7 @@ def workspace(
     losses: Sequence[str],
     colours: Mapping[str, str],
 ) -> ws.Workspace:
-    """The workspace, not saved yet: nothing is asked of a server.
+    """The workspace, not saved yet: no request to a server.
 
     study: one study, or None for all of the project. metric: an accuracy in the summary, like `test/mAP`.
     losses: names without `train/`. colours: distillation mode -> "#rrggbb".
@@ -72,7 +73,7 @@ def _bars(key: str) -> Any:
 
 def _choices(metric: str) -> list[Any]:
     column = wr.ParallelCoordinatesPlotColumn
-    choices = [column(wr.Config(f"variant.{axis}"), display_name=axis) for axis in AXES]
+    choices = [column(wr.Config(f"variant.{axis}"), display_name=axis) for axis in (*AXES, "seed")]
     outcome = [column(wr.SummaryMetric("cost/parameters"), log=True), column(wr.SummaryMetric(metric))]
     return [
         wr.ParallelCoordinatesPlot(title="choices and outcome", columns=[*choices, *outcome]),

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate, normalize
 
 from psearch.build import build
 from psearch.distill.distillation import Distillation
-from psearch.distill.teacher import People, Teacher
+from psearch.distill.teacher import IdentityFeatures, Teacher
 from psearch.studies.recipe import make_task
 from psearch.tasks.search import PARTS, SearchTask
 from psearch.tasks.task import DatasetFacts
@@ -26,10 +26,10 @@ SETS = ("none", "identities", "detector", "embeddings", "[detector,identities]",
 SETS += ("fgd", "hkd", "dkd", "ddps")
 
 
-def people() -> People:
+def people() -> IdentityFeatures:
     generator = torch.Generator().manual_seed(0)
     embeddings = normalize(torch.randn(300, 256, generator=generator), dim=1)
-    return People(embeddings, torch.arange(300), "data", "net")
+    return IdentityFeatures(embeddings, torch.arange(300), "data", "net")
 
 
 @cache
@@ -49,7 +49,7 @@ def task(compression: str, terms: str) -> SearchTask:
 @cache
 def teacher() -> Teacher:
     network = task("small", "none").network
-    return Teacher(network, name="oim", fingerprint="net", provides=PARTS, people=people)
+    return Teacher(network, name="oim", fingerprint="net", provides=PARTS, identity_features=people)
 
 
 @cache

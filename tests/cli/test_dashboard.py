@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from psearch.losses.criterion import LOSSES
+from psearch.records import COSTS
 from psearch.report.figures import KNOWN
-from psearch.report.runs import COSTS
 from psearch.runs.labels import summary_of
 from psearch.studies.publish import COLUMNS
 from tests.report.fake_study import fake_results
@@ -57,8 +57,8 @@ def test_the_frontier_is_accuracy_against_every_cost(spec: Any) -> None:
 def test_choices_gaps_losses_and_importance(spec: Any) -> None:
     [choices] = of("Parallel Coordinates Plot", spec)
     axes = [column["accessor"] for column in choices["columns"]]
-    words = ("teacher", "distill", "compression", "seed")
-    assert axes[:4] == [f"config:variant.value.{word}" for word in words] and axes[-1] == "summary:test/mAP"
+    words = ("student", "compression", "teacher", "distill", "seed")
+    assert axes[:5] == [f"config:variant.value.{word}" for word in words] and axes[-1] == "summary:test/mAP"
     gap = next(bar for bar in of("Bar Chart", spec) if bar["metrics"] == ["gap_closed"])
     assert (gap["groupBy"], gap["groupArea"]) == ("variant.value.distill", "stddev")
     curves = of("Run History Line Plot", spec)
@@ -69,7 +69,7 @@ def test_choices_gaps_losses_and_importance(spec: Any) -> None:
 
 def test_losses_and_colours_are_those_of_the_house() -> None:
     assert tuple(DEFAULTS["losses"]) == LOSSES
-    colours = {"alone" if mode == "none" else mode: colour for mode, colour in DEFAULTS["colours"].items()}
+    colours = {"baseline" if mode == "none" else mode: colour for mode, colour in DEFAULTS["colours"].items()}
     assert colours == {mode: style.colour for mode, style in KNOWN.items()}
 
 

@@ -122,7 +122,7 @@ MISTAKES: list[tuple[Callable[[], list[str]], str]] = [
     (lambda: [], "either checkpoint=FILE.pt or detections=FILE.npz"),
     (lambda: ["checkpoint=nowhere.pt"], "there is no checkpoint nowhere.pt"),
     (foreign, "foreign.pt is no checkpoint of psearch"),
-    (diverged, "scene test_0000.*: the network answers with NaN"),
+    (diverged, "scene test_0000.*: the network's output holds NaN"),
     (lambda: ["detections=nowhere.npz", "data=synthetic"], "there are no detections nowhere.npz"),
     (lambda: ["detections=outputs/one/results.json"], "add data="),
     (lambda: ["checkpoint=outputs/one/last.pt", "protocol=lenient"], "no protocol 'lenient'"),
@@ -141,7 +141,7 @@ MISTAKES: list[tuple[Callable[[], list[str]], str]] = [
 def test_mistakes_are_one_line_that_says_what_is_wrong(
     inside: Path, monkeypatch: pytest.MonkeyPatch, arguments: Callable[[], list[str]], words: str
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["evaluate", f"--config-path={CONF}", "device=cpu", *arguments()])
+    monkeypatch.setattr(sys, "argv", ["evaluate", "device=cpu", *arguments()])
     with pytest.raises(SystemExit, match=f"^error: .*{words}") as told:
         start(entry.main, "evaluate")
     assert "\n" not in str(told.value)
@@ -184,7 +184,7 @@ def test_damaged_data_is_named_before_or_while_it_is_trained_on(
     root = {"prw": nasty_prw, "coco": small_coco}[data](tmp_path / "data")
     damage(root)
     monkeypatch.chdir(tmp_path)
-    command = f"train --config-path={CONF} data={data} data.root={root} data.sides=[64,112]"
+    command = f"train data={data} data.root={root} data.sides=[64,112]"
     short = "trainer.epochs=1 trainer.workers=1 logger=jsonl device=cpu"
     monkeypatch.setattr(sys, "argv", [*command.split(), *short.split()])
     with pytest.raises(SystemExit, match=f"^error: .*{words}") as told:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from psearch.config.compose import resolved, variant
 from psearch.config.overrides import check
 from psearch.config.program import CONF
+from psearch.identity import config_hash
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 ROOTS = [path.stem for path in FILES if len(path.parts) == 1]
@@ -104,6 +107,29 @@ def test_variant_names_choices_and_deciding_overrides_only() -> None:
         "seed": 7,
         "overrides": ["trainer.epochs=2", "teacher.reid.seed=3"],
     }
+
+
+def test_what_only_watches_or_hurries_is_no_override_that_tells_runs_apart() -> None:
+    """Two seeds of a variant stay one row, whichever workers read its data and wherever that lies."""
+    neutral = ["trainer.workers=1", "trainer.log_every_s=1", "teacher.reid.trainer.threads=1", "data.root=x"]
+    chosen = variant(*composed(*TAUGHT, *neutral, "trainer.clip=5"))
+    assert chosen["overrides"] == ["trainer.clip=5"]
+
+
+def test_a_teacher_from_a_file_is_known_by_its_weights(tmp_path: Path) -> None:
+    """Both ways to name it; another file of the same weights is the same run, and a missing one no run."""
+
+    def known(key: str, name: str) -> str:
+        return config_hash(resolved(composed(*TAUGHT, f"{key}={tmp_path / name}")[0]))
+
+    for name, fill in (("a.pt", 1.0), ("b.pt", 1.0), ("c.pt", 2.0)):
+        torch.save({"network": {"w": torch.full((2,), fill)}, "config": {}, "facts": {}}, tmp_path / name)
+    one = known("teacher.checkpoint", "a.pt")
+    assert one == known("teacher.reid.checkpoint", "b.pt") != known("teacher.checkpoint", "c.pt")
+    shutil.copy(tmp_path / "c.pt", tmp_path / "a.pt")
+    assert known("teacher.checkpoint", "a.pt") == known("teacher.checkpoint", "c.pt")
+    with pytest.raises(ValueError, match="there is no checkpoint"):
+        known("teacher.checkpoint", "d.pt")
 
 
 def test_several_teachers_lie_side_by_side_under_their_names() -> None:

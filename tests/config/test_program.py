@@ -69,7 +69,17 @@ def test_dry_run_is_a_sweep_that_only_tells(monkeypatch: pytest.MonkeyPatch) -> 
     seen: list[str] = []
     monkeypatch.setattr(sys, "argv", ["psearch.train", "--dry-run", "seed=1"])
     start(lambda: seen.extend(sys.argv[1:]), "train")
-    assert seen == ["hydra.sweeper.preview=true", "seed=1", "--multirun"]
+    assert seen == ["--multirun", "hydra.sweeper.preview=true", "seed=1"]
+
+
+@pytest.mark.usefixtures("hydra_says")
+def test_overrides_may_stand_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(
+        sys, "argv", ["psearch.train", "seed=1", "-m", "device=cpu", "--config-dir", "x", "study=a"]
+    )
+    start(lambda: seen.extend(sys.argv[1:]), "train")
+    assert seen == ["-m", "--config-dir", "x", "seed=1", "device=cpu", "study=a"]
 
 
 def raising(error: BaseException) -> None:

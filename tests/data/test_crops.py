@@ -108,7 +108,7 @@ def test_balanced_batches_hold_as_many_crops_of_each_identity_and_all_identities
         CropLoader(random_crops(identities=6), batch_size=64, per_identity=2)
 
 
-def test_the_cache_gives_the_same_crops_and_knows_its_data_and_parameters(tmp_path):
+def test_the_cache_gives_the_same_crops_and_knows_its_data_code_and_parameters(tmp_path, monkeypatch):
     benchmark = Benchmark("toy", "abc", 4, SPLIT, None, SPLIT)
     first = training_crops(benchmark, cache=tmp_path)
     unreadable = replace(benchmark, train=replace(SPLIT, read=None))
@@ -118,15 +118,26 @@ def test_the_cache_gives_the_same_crops_and_knows_its_data_and_parameters(tmp_pa
     training_crops(benchmark, size=(32, 16), cache=tmp_path)
     training_crops(replace(benchmark, train_fingerprint="def"), cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
-
-
-def test_a_damaged_cache_and_a_split_without_labels_are_refused(tmp_path):
-    benchmark = Benchmark("toy", "abc", 4, SPLIT, None, SPLIT)
+    monkeypatch.setattr("psearch.data.crops.code_digest", lambda *_: "another")
     training_crops(benchmark, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_damaged_crops_are_cut_again(tmp_path, caplog):
+    benchmark = Benchmark("toy", "abc", 4, SPLIT, None, SPLIT)
+    first = training_crops(benchmark, cache=tmp_path)
     (file,) = tmp_path.glob("*/crops.npz")
-    file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(ValueError, match="delete the file"):
-        training_crops(benchmark, cache=tmp_path)
+    whole = file.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for damaged in (whole[:100], b"", bytes(flipped)):
+        file.write_bytes(damaged)
+        again = training_crops(benchmark, cache=tmp_path)
+        assert (again.images == first.images).all() and file.read_bytes() == whole
+    assert caplog.text.count("cannot be used and is made again") == 3
+
+
+def test_a_split_without_labels_is_refused():
     nameless = [replace(scene(0), ids=np.full(3, -1))]
     with pytest.raises(ValueError, match="no labelled box"):
         cut(Split("train", nameless, read))

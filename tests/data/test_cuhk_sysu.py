@@ -124,12 +124,15 @@ def test_the_cache_gives_the_same_and_is_left_when_the_files_change(fresh, tmp_p
         cuhk_sysu(fresh, cache=tmp_path / "cache")
 
 
-def test_a_damaged_cache_is_refused(fresh, tmp_path):
-    cuhk_sysu(fresh, cache=tmp_path)
+def test_damaged_annotations_are_parsed_again(fresh, tmp_path, caplog):
+    first = cuhk_sysu(fresh, cache=tmp_path)
     (file,) = tmp_path.glob("*/annotations.npz")
-    file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(ValueError, match="delete the file"):
-        cuhk_sysu(fresh, cache=tmp_path)
+    whole = file.read_bytes()
+    for damaged in (whole[:200], b""):
+        file.write_bytes(damaged)
+        assert cuhk_sysu(fresh, cache=tmp_path).fingerprint == first.fingerprint
+        assert len(file.read_bytes()) == len(whole)
+    assert caplog.text.count("cannot be used and is made again") == 2
 
 
 @pytest.mark.parametrize(

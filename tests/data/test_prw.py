@@ -149,3 +149,10 @@ def test_missing_and_damaged_files_are_named(fresh, mistake, message):
     mistake(fresh)
     with pytest.raises(ValueError, match=message):
         prw(fresh)
+
+
+def test_annotations_parsed_by_other_code_are_parsed_again(root, tmp_path, monkeypatch):
+    for code in ("one", "another", "another"):
+        monkeypatch.setattr("psearch.data.prw.code_digest", lambda *_, code=code: code)
+        prw(root, cache=tmp_path)
+    assert len(list(tmp_path.glob("*/annotations.npz"))) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from psearch.data.synthetic import cache
 from psearch.data.synthetic.benchmark import synthetic
 from psearch.types import UNLABELLED, Benchmark, Split
+from tests.colleague import done_by_a_colleague, readable_folder
 
 TINY: dict[str, Any] = {
     "height": 64,
@@ -132,13 +134,35 @@ def test_an_interrupted_drawing_is_not_taken_for_whole(
 
 
 @pytest.mark.parametrize("name", ["test.npy", "train.npz", "contents.json"])
-def test_a_damaged_cache_says_which_folder_to_delete(tmp_path: Path, name: str) -> None:
+def test_damaged_data_are_drawn_again(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
     synthetic(tmp_path, **TINY)
     [folder] = tmp_path.glob("synthetic-*")
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=f"{folder}.*delete"):
-        synthetic(tmp_path, **TINY)
+    synthetic(tmp_path, **TINY)
+    assert (folder / name).read_bytes() == content and "drawn again" in caplog.text
+
+
+def test_a_colleague_reads_what_is_drawn_and_cannot_be_written() -> None:
+    with readable_folder() as folder:
+        ours = synthetic(folder / "data", **TINY)
+
+        def work() -> None:
+            theirs = synthetic(folder / "data", **TINY)
+            assert (theirs.train.read(0) == ours.train.read(0)).all()
+
+        assert done_by_a_colleague(folder, work) == ""
+
+
+def test_what_a_killed_process_has_drawn_goes_and_other_names_stay(tmp_path: Path) -> None:
+    synthetic(tmp_path, **TINY)
+    [folder] = tmp_path.glob("synthetic-*")
+    litter, other = (tmp_path / f".{name}.0123abcd.tmp" for name in (folder.name, "synthetic-other"))
+    for path in (litter, other):
+        path.mkdir()
+    shutil.rmtree(folder)
+    synthetic(tmp_path, **TINY)
+    assert folder.exists() and other.exists() and not litter.exists()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from psearch.distill.objectness import Objectness
 from psearch.distill.prototypes import Prototypes
 from psearch.distill.regions import Regions
 from psearch.distill.teacher import Teacher
-from psearch.distill.term import Linear, Term
+from psearch.distill.term import LinearSchedule, Term
 from psearch.types import AnchorGrid, Tap
 from tests import toys
 from tests.distill.test_terms import PARTS, people
@@ -25,7 +25,7 @@ DETECTS = PARTS - {"embeddings"}
 
 def named(name: str, provides: frozenset[str] = PARTS, network: nn.Module | None = None) -> Teacher:
     network = network or toys.network(seed=9)
-    return Teacher(network, name=name, fingerprint="net", provides=provides, people=people)
+    return Teacher(network, name=name, fingerprint="net", provides=provides, identity_features=people)
 
 
 def watched(network: nn.Module) -> dict[str, int]:
@@ -155,7 +155,7 @@ def test_weights_follow_their_schedules() -> None:
 )
 def test_impossible_schedules_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match="weight"):
-        Linear(value, name="weight")  # type: ignore[arg-type]
+        LinearSchedule(value, name="weight")  # type: ignore[arg-type]
 
 
 def test_a_share_above_one_is_refused() -> None:
@@ -165,7 +165,7 @@ def test_a_share_above_one_is_refused() -> None:
 
 def test_identity_sets_that_differ_are_refused() -> None:
     memory = SimpleNamespace(table=torch.zeros(7, 16))
-    with pytest.raises(ValueError, match="saw no box of 2 of 7 identities"):
+    with pytest.raises(ValueError, match="has no features for 2 of 7 identities"):
         Prototypes().prepare(named("toy"), memory)  # type: ignore[arg-type]
 
 

@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 from psearch.distill.distillation import Distillation
 from psearch.distill.identities import Identities, first, identity_table, mean, medoid
-from psearch.distill.teacher import People, Teacher
+from psearch.distill.teacher import IdentityFeatures, Teacher
 from psearch.distill.term import Term
 from tests import toys
 
@@ -14,7 +14,7 @@ from tests import toys
 def people(identities=5, each=4, size=16):
     torch.manual_seed(3)
     ids = torch.arange(identities).repeat_interleave(each)
-    return People(normalize(torch.randn(len(ids), size), dim=1), ids, "data", "net")
+    return IdentityFeatures(normalize(torch.randn(len(ids), size), dim=1), ids, "data", "net")
 
 
 class Counting(torch.nn.Module):
@@ -31,7 +31,12 @@ class Counting(torch.nn.Module):
 
 def teacher(network=None, provides=frozenset({"embeddings"}), **facts):
     return Teacher(
-        network or Counting(), name="toy", fingerprint="net", provides=provides, people=people, **facts
+        network or Counting(),
+        name="toy",
+        fingerprint="net",
+        provides=provides,
+        identity_features=people,
+        **facts,
     )
 
 

@@ -23,7 +23,7 @@ from psearch.distill.pkd import PKD
 from psearch.distill.prototypes import Prototypes
 from psearch.distill.regions import Regions
 from psearch.distill.relations import Relations
-from psearch.distill.teacher import People, Teacher
+from psearch.distill.teacher import IdentityFeatures, Teacher
 from psearch.distill.triplets import Triplets
 from tests import toys
 
@@ -49,15 +49,15 @@ TERMS = {
 ZERO = ("embeddings", "relations", "squared", "pairs", "prototypes", "both", "decoupled", "fgd", "pkd", "cwd")
 
 
-def people() -> People:
+def people() -> IdentityFeatures:
     torch.manual_seed(3)
     ids = torch.arange(5).repeat_interleave(4)
-    return People(normalize(torch.randn(len(ids), 16), dim=1), ids, "data", "net")
+    return IdentityFeatures(normalize(torch.randn(len(ids), 16), dim=1), ids, "data", "net")
 
 
 def teacher(network: nn.Module | None = None) -> Teacher:
     network = network or toys.network(seed=9, width=32)
-    return Teacher(network, name="toy", fingerprint="net", provides=PARTS, people=people)
+    return Teacher(network, name="toy", fingerprint="net", provides=PARTS, identity_features=people)
 
 
 def at_truth(batch):

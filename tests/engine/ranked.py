@@ -23,7 +23,7 @@ from psearch.engine.loop import TrainingLoop
 from psearch.engine.optimization import one_cycle
 from psearch.engine.options import TrainerOptions
 from psearch.engine.process_group import join
-from psearch.runs.directory import claim
+from psearch.runs.directory import acquire
 from psearch.tracking.jsonl import JsonLines
 from psearch.tracking.tracker import Silent
 from psearch.types import EVERYTHING, Batch, Benchmark
@@ -50,7 +50,11 @@ class Small(nn.Module):
         self.network = frozen(toys.network(seed=1))
         self.criterion = toys.criterion(identities)
         teacher = Teacher(
-            frozen(toys.network(seed=2)), name="toy", fingerprint="", provides=EVERYTHING, people=lambda: None
+            frozen(toys.network(seed=2)),
+            name="toy",
+            fingerprint="",
+            provides=EVERYTHING,
+            identity_features=lambda: None,
         )  # type: ignore[arg-type,return-value]
         terms = {"embeddings": Embeddings(), "features": Features(taps=["c4"])}
         torch.manual_seed(3)
@@ -83,7 +87,7 @@ def train(benchmark: Benchmark, before: Before = lambda step: None, **options: A
     optimizer = partial(torch.optim.SGD, lr=0.02, momentum=0.9)
     usual = {"epochs": 3, "batch_size": 8, "log_every": 1, "optimizer": optimizer, "schedule": one_cycle}
     make_tracker = JsonLines if distributed.is_first() else Silent
-    with claim("run", {"seed": 5}, wait_s=0) as run, make_tracker(directory=run.directory) as tracker:
+    with acquire("run", {"seed": 5}, wait_s=0) as run, make_tracker(directory=run.directory) as tracker:
         options_ = TrainerOptions(**usual | options)
         TrainingLoop(task, loader, options_, run=run, tracker=tracker, seed=5).train()
     state = {"network": task.network.state_dict(), "criterion": task.criterion.state_dict()}

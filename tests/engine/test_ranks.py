@@ -80,7 +80,7 @@ def test_the_same_batches_losses_and_weights(
     for ours, theirs in zip(rows(several), rows(one), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6), ours["step"]
     assert all(same(state, everyone[0]) for state in everyone)
-    assert everyone[0]["criterion"]["memory.head"] > 0
+    assert everyone[0]["criterion"]["memory.queue_ptr"] > 0
     for part in ("network", "criterion"):
         torch.testing.assert_close(everyone[0][part], alone[part], rtol=1e-3, atol=1e-5)
 
@@ -151,8 +151,8 @@ def evaluated(benchmark: Benchmark, make: Callable[[], Network]) -> None:
     setup = EvaluationSetup(benchmark, benchmark.test, {}, rules, torch.device("cpu"))
     met: list[int] = []
     if isinstance(network, QEEPSNetwork):
-        meet = network.meet
-        network.meet = lambda scene, query: met.append(len(query["box"])) or meet(scene, query)
+        match = network.match
+        network.match = lambda scene, query: met.append(len(query["box"])) or match(scene, query)
     found = setup.network(network)
     mine = sum(met)
     with distributed.single_process():

@@ -18,7 +18,7 @@ from torch import Tensor
 from psearch.engine.loop import TrainingLoop
 from psearch.engine.signals import Interrupted
 from psearch.runs import checkpoint
-from psearch.runs.directory import claim
+from psearch.runs.directory import acquire
 from psearch.tracking.jsonl import JsonLines
 from tests.engine.toy import ToyLoader, ToyTask, toy_trainer
 
@@ -33,7 +33,7 @@ class Killed(BaseException):
 
 def train(directory: Path, before: Before = lambda epoch, index: None, **options: Any) -> dict[str, Any]:
     validate = options.pop("validate", None)
-    with claim(directory, {"seed": 3}, wait_s=0) as run, JsonLines(directory=directory) as tracker:
+    with acquire(directory, {"seed": 3}, wait_s=0) as run, JsonLines(directory=directory) as tracker:
         trainer = toy_trainer(log_every=4, **options)
         loader = ToyLoader(before=before)
         loop = TrainingLoop(ToyTask(), loader, trainer, run=run, tracker=tracker, seed=3, validate=validate)

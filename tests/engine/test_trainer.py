@@ -18,7 +18,7 @@ from psearch.engine.loop import TrainingLoop
 from psearch.engine.optimization import one_cycle, warmup_milestones
 from psearch.engine.options import TrainerOptions
 from psearch.runs import checkpoint
-from psearch.runs.directory import claim
+from psearch.runs.directory import acquire
 from psearch.tracking.jsonl import JsonLines
 from psearch.types import Batch
 from tests.engine.toy import ToyLoader, ToyTask, toy_trainer
@@ -70,7 +70,7 @@ def fit(
     **options: Any,
 ) -> list[dict[str, float]]:
     plain = {"epochs": 1, "optimizer": sgd, "schedule": constant, "log_every": 1}
-    with claim(directory, {}, wait_s=0) as run, JsonLines(directory=directory) as tracker:
+    with acquire(directory, {}, wait_s=0) as run, JsonLines(directory=directory) as tracker:
         loader = ToyLoader(length, size)
         chosen = trainer or toy_trainer(**plain | options)
         TrainingLoop(task, loader, chosen, run=run, tracker=tracker, seed=seed, facts=facts).train()
@@ -147,7 +147,7 @@ def test_accumulation_equals_a_larger_batch(tmp_path: Path) -> None:
         task = Linear()
         trainer = toy_trainer(epochs=1, accumulate=accumulate, optimizer=sgd, schedule=constant)
         directory = tmp_path / str(accumulate)
-        with claim(directory, {}) as run, JsonLines(directory=directory) as tracker:
+        with acquire(directory, {}) as run, JsonLines(directory=directory) as tracker:
             TrainingLoop(task, Scenes(6 // size, size), trainer, run=run, tracker=tracker, seed=0).train()
         assert task.stepped == 2
         states[accumulate] = task.network.weight.detach()
@@ -252,7 +252,7 @@ def test_the_monitored_metric_must_be_there(tmp_path: Path) -> None:
     trainer = toy_trainer(epochs=1, validate_every=1, monitor="mAP")
     with (
         pytest.raises(ValueError, match="choose one of top1"),
-        claim(tmp_path, {}) as run,
+        acquire(tmp_path, {}) as run,
         JsonLines(directory=tmp_path) as tracker,
     ):
         validate = lambda: {"top1": 0.5}  # noqa: E731
@@ -270,7 +270,7 @@ def test_validation_sees_evaluation_mode_and_training_goes_on_in_its_own(tmp_pat
 
     trainer = toy_trainer(epochs=5, validate_every=2)
     loader = ToyLoader(before=lambda epoch, index: modes.append((task.training, True)))
-    with claim(tmp_path, {}) as run, JsonLines(directory=tmp_path) as tracker:
+    with acquire(tmp_path, {}) as run, JsonLines(directory=tmp_path) as tracker:
         TrainingLoop(task, loader, trainer, run=run, tracker=tracker, seed=0, validate=validate).train()
     assert modes == [*[(True, True)] * 12, (False, False), *[(True, True)] * 12, (False, False),
                      *[(True, True)] * 6, (False, False)]  # fmt: skip

@@ -37,7 +37,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Which teachers lie ready; a teacher that a run needs is called by its seed."""
     ready: set[str] = set()
     teachers = psearch.studies.teachers
-    monkeypatch.setattr(teachers, "needed", lambda config: keys(config) if config.terms else ())
+    monkeypatch.setattr(teachers, "needed", lambda config, data: keys(config) if config.terms else ())
     monkeypatch.setattr(teachers, "ready", lambda key, home: key in ready)
     return ready
 
@@ -220,7 +220,7 @@ APP = """
 
     if __name__ == "__main__":
         program.CONF = HERE / "conf"
-        sys.modules["psearch.studies.teachers"] = SimpleNamespace(needed=lambda config: (), ready=None)
+        sys.modules["psearch.studies.teachers"] = SimpleNamespace(needed=lambda config, data: (), ready=None)
         compare_studies = lambda studies: f"table of {studies[0]}"
         sys.modules["psearch.studies.compare"] = SimpleNamespace(compare_studies=compare_studies)
         program.start(main, "train")
@@ -237,7 +237,8 @@ def test_hydra_launches_a_study_in_parallel_processes(tmp_path: Path) -> None:
     root.defaults = [*kept, {"override hydra/launcher": "local"}]
     evaluation = {"split": "test", "evaluator": {}}
     parts = ("student", "compression", "data", "trainer", "logger")
-    root.update({part: {} for part in parts} | {"evaluation": evaluation})
+    data = {"_target_": "psearch.data.synthetic.benchmark.synthetic", "root": "data"}
+    root.update({part: {} for part in parts} | {"evaluation": evaluation, "data": data})
     OmegaConf.save(root, tmp_path / "conf/train.yaml")
     environment = {**os.environ, "PYTHONPATH": str(CONF.parent)}
     environment.pop("OMP_NUM_THREADS", None)

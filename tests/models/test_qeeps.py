@@ -90,6 +90,15 @@ def test_pictures_of_query_and_scene_may_differ_in_size():
     assert network(batch.images, query=query).similarity.isfinite().all()
 
 
+def test_scenes_go_through_the_trunk_before_queries():
+    """The order in which BatchNorm's running means see the two."""
+    network, batch, widths = toys.qeeps(), toys.batch(), []
+    network.backbone.stem.register_forward_pre_hook(lambda stem, given: widths.append(given[0].shape[-1]))
+    query = toys.query_batch(batch)
+    network(batch.images, query=replace(query, images=query.images[..., :48, :64]))
+    assert widths == [96, 64]
+
+
 def test_padding_is_no_part_of_the_global_context():
     maps = torch.rand(2, 4, 6, 8) + 1
     images = torch.zeros(2, 3, 12, 16)

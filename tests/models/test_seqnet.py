@@ -75,14 +75,19 @@ def test_the_length_of_the_embedding_is_the_logit_of_a_person() -> None:
 
 def test_a_box_code_scales_the_loss_and_not_the_deltas() -> None:
     torch.manual_seed(0)
-    boxes, true = torch.tensor([[0.0, 0, 10, 20], [5, 5, 25, 45]]), torch.tensor([[1.0, 1, 12, 22], [4, 4, 20, 50]])
+    boxes, true = (
+        torch.tensor([[0.0, 0, 10, 20], [5, 5, 25, 45]]),
+        torch.tensor([[1.0, 1, 12, 22], [4, 4, 20, 50]]),
+    )
     targets = RegionTargets(torch.tensor([True, True]), true, torch.tensor([0, 1]))
     output = SearchOutput(boxes=[boxes], box_logits=torch.zeros(2, 2), box_deltas=torch.zeros(2, 4))
     plain, coded = region_losses(output, targets), region_losses(output, targets, box_code=CODE)
     assert coded["roi_box"] > 10 * plain["roi_box"] and coded["roi_class"] == plain["roi_class"]
     student, other = network(OIMNetwork), network(OIMNetwork, box_code=CODE)
     given = [torch.tensor([[10.0, 10, 30, 50]])] * 2
-    ours, theirs = (each.eval()(toys.batch().images, lambda propose: given).box_deltas for each in (student, other))
+    ours, theirs = (
+        each.eval()(toys.batch().images, lambda propose: given).box_deltas for each in (student, other)
+    )
     torch.testing.assert_close(ours, theirs * torch.tensor(CODE))
 
 
@@ -116,7 +121,9 @@ def test_given_boxes_go_to_the_last_stage_alone() -> None:
     student, batch = network().eval(), toys.batch()
     given = student(batch.images, lambda propose: batch.boxes)
     assert given.stages == () and given.scores is None and given.proposals is None
-    both = student(batch.images, lambda propose: [torch.cat(p) for p in zip(propose(), batch.boxes, strict=True)])
+    both = student(
+        batch.images, lambda propose: [torch.cat(p) for p in zip(propose(), batch.boxes, strict=True)]
+    )
     alone = student(batch.images)
     for proposed, described, boxes in zip(alone.boxes, both.boxes, batch.boxes, strict=True):
         assert torch.equal(described, torch.cat([proposed, boxes]))
@@ -180,7 +187,9 @@ def test_regions_without_half_pixel_correction(samples: int) -> None:
     features = torch.randn(1, 5, 16, 24)
     boxes = [torch.tensor([[12.0, 5, 40, 100], [10, 10, 60, 110], [40, 40, 44, 43]])]
     ours = align(features, boxes, size=(8, 4), stride=8, samples=samples, aligned=False)
-    torch.testing.assert_close(ours, roi_align(features, boxes, (8, 4), 1 / 8, samples, aligned=False), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        ours, roi_align(features, boxes, (8, 4), 1 / 8, samples, aligned=False), atol=1e-5, rtol=0
+    )
 
 
 def test_padding_changes_nothing_but_the_maps_that_hold_it() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from psearch.identity import deciding, flattened
+from psearch.records import read_config
 from psearch.report.comparison import Comparison, compare
 from psearch.report.row import Estimate, Row
 from tests.report.fake_study import fake_results, fake_study, write_failed, write_run
@@ -55,7 +57,7 @@ def test_gap_closed_against_a_search_teacher_is_paired_on_seeds(study: Path) -> 
     assert gain.seeds == (1, 2)
     assert gain.gain is not None and gain.gain.values == pytest.approx((0.06, 0.04))
     assert gain.closed is not None and gain.closed.values == pytest.approx((0.06 / 0.10, 0.04 / 0.08))
-    assert gain.reference_text == "teacher t r50: mAP 20.0 %, on true boxes 30.0 %"
+    assert gain.reference_text == "teacher t r50: mAP 20.0 %, on GT boxes 30.0 %"
 
 
 def test_a_reid_teacher_is_stood_for_by_the_best_two_step_system(study: Path) -> None:
@@ -73,7 +75,7 @@ def test_a_reid_teacher_is_stood_for_by_the_best_two_step_system(study: Path) ->
     comparison = compare([study])
     gain = comparison.gains[row(comparison, "oim tiny identities")]
     assert gain.closed is not None and gain.closed.mean == pytest.approx(0.5)
-    assert gain.reference_text == "two-step oim r18 + t: two-step mAP 30.0 %, on true boxes 60.0 %"
+    assert gain.reference_text == "two-step oim r18 + t: two-step mAP 30.0 %, on GT boxes 60.0 %"
 
 
 @pytest.mark.parametrize("level", [0.10, 0.09])
@@ -83,7 +85,7 @@ def test_gap_is_not_defined_if_the_teacher_is_not_above_the_student_alone(study:
     teacher(study, level)
     comparison = compare([study])
     gain = comparison.gains[row(comparison, "oim tiny identities")]
-    assert gain.closed is None and "not above the student alone (seed 1)" in gain.reason
+    assert gain.closed is None and "not above the baseline (seed 1)" in gain.reason
     assert gain.gain is not None and gain.gain.mean == pytest.approx(0.1)
 
 
@@ -92,8 +94,8 @@ def test_a_teacher_nobody_learns_from_does_not_matter(study: Path) -> None:
     student(study, "none", 1, 0.1, teacher="t", overrides=["teacher=t"])
     student(study, "identities", 1, 0.2, overrides=["teacher=t"])
     comparison = compare([study])
-    assert [row.label for row in comparison.rows] == ["oim tiny alone", "oim tiny identities from t"]
-    assert comparison.gains[comparison.rows[1]].alone is comparison.rows[0]
+    assert [row.label for row in comparison.rows] == ["oim tiny baseline", "oim tiny identities from t"]
+    assert comparison.gains[comparison.rows[1]].baseline is comparison.rows[0]
 
 
 def test_settings_split_rows_and_only_equal_settings_are_paired(study: Path) -> None:
@@ -106,8 +108,8 @@ def test_settings_split_rows_and_only_equal_settings_are_paired(study: Path) -> 
     comparison = compare([study])
     labels = [row.label for row in comparison.students]
     assert "oim tiny identities from t · trainer.epochs=8" in labels and len(labels) == 5
-    pairs = {taught.label: gain.alone and gain.alone.label for taught, gain in comparison.gains.items()}
-    assert pairs["oim tiny identities from t · trainer.epochs=8"] == "oim tiny alone · trainer.epochs=8"
+    pairs = {taught.label: gain.baseline and gain.baseline.label for taught, gain in comparison.gains.items()}
+    assert pairs["oim tiny identities from t · trainer.epochs=8"] == "oim tiny baseline · trainer.epochs=8"
     assert pairs["oim tiny features from t"] is None
 
 
@@ -117,7 +119,10 @@ def test_the_resolved_config_decides_what_is_one_row(study: Path) -> None:
         config = {"seed": seed, "study": f"s{seed}", "trainer": {"rate": rate}, "logger": {"mode": seed}}
         write_run(directory, None, config=config)
     seeds = {row.label: row.seeds for row in compare([study]).rows}
-    assert seeds == {"oim tiny alone · trainer.rate=0.1": (1, 2), "oim tiny alone · trainer.rate=0.2": (3,)}
+    assert seeds == {
+        "oim tiny baseline · trainer.rate=0.1": (1, 2),
+        "oim tiny baseline · trainer.rate=0.2": (3,),
+    }
 
 
 def test_the_same_seed_twice_counts_once_and_is_told(study: Path) -> None:
@@ -147,7 +152,7 @@ def test_unlike_protocols_are_refused_by_name(study: Path, key: str, value: obje
     student(study, "identities", 1, 0.2, protocol={key: value})
     with pytest.raises(ValueError, match=f"{key}: .*{value}") as caught:
         compare([study])
-    assert "'oim tiny alone'" in str(caught.value) and "'oim tiny identities from t'" in str(caught.value)
+    assert "'oim tiny baseline'" in str(caught.value) and "'oim tiny identities from t'" in str(caught.value)
 
 
 def test_detector_thresholds_do_not_bind_a_teacher_that_detects_nothing(study: Path) -> None:
@@ -224,3 +229,63 @@ def test_mixed_or_dirty_code_is_noted(study: Path) -> None:
     notes = compare([study]).notes
     assert any("2 commits (aaaaaaaaaaaa, bbbbbbbbbbbb)" in note for note in notes)
     assert any(note.startswith("1 of 2 runs") for note in notes)
+
+
+HOW = [("trainer", "workers"), ("trainer", "log_every_s"), ("trainer", "validate_every")]
+
+
+@pytest.mark.parametrize("key", HOW)
+def test_how_a_run_works_neither_hides_a_gain_nor_splits_seeds(study: Path, key: tuple[str, str]) -> None:
+    """What decides a result is what `psearch.identity` says; the report has no list of its own."""
+    for seed, value in [(1, 0), (2, 1)]:
+        for distill in ("none", "identities"):
+            config = {"seed": seed, "trainer": {"epochs": 4, key[1]: value + (distill == "none")}}
+            write_run(student(study, distill, seed, 0.1 + 0.1 * (distill != "none")), None, config=config)
+    comparison = compare([study])
+    assert [(row.label, row.seeds) for row in comparison.students] == [
+        ("oim tiny baseline", (1, 2)),
+        ("oim tiny identities from t", (1, 2)),
+    ]
+    [gain] = comparison.gains.values()
+    assert gain.gain is not None and gain.gain.values == pytest.approx((0.1, 0.1))
+    for place in study.iterdir():
+        config = read_config(place / "config.yaml")
+        kept = {name for name in flattened(deciding(config)) if not name.endswith("seed")}
+        assert {name for run in comparison.runs for name in run.settings} == kept == {"trainer.epochs"}
+
+
+def test_rows_made_with_other_code_or_of_other_data_are_marked(study: Path) -> None:
+    def made(seed: int, distill: str, files: dict[str, str], train: str, closure: str) -> None:
+        code = {"commit": "a" * 40, "dirty": False, "closure": closure, "files": files}
+        results = fake_results(seed=seed, distill=distill, teacher="t")
+        write_run(study / f"{distill}-{seed}", {**results, "code": code, "data": {"train": train}})
+
+    loop = {"engine/loop.py": "1"}
+    made(1, "none", loop, "a", "x")
+    made(2, "none", loop, "a", "x")
+    made(1, "identities", {**loop, "distill/identities.py": "5"}, "a", "y")
+    made(2, "identities", {**loop, "distill/identities.py": "5"}, "a", "y")
+    assert compare([study]).notes == ()  # that a term is code of its own makes no difference to tell
+    made(2, "none", {"engine/loop.py": "2"}, "b", "z")
+    assert compare([study]).notes == (
+        "oim tiny baseline: made with other code than the others (engine/loop.py)",
+        "oim tiny baseline: trained on other data than the others (train)",
+        "oim tiny baseline: not all seeds were made with the same code",
+    )
+
+
+def test_a_row_with_fewer_seeds_is_marked(study: Path) -> None:
+    for seed in (1, 2, 3):
+        student(study, "none", seed, 0.1)
+    student(study, "identities", 1, 0.2)
+    assert "oim tiny identities from t: 1 seed where others have 3" in compare([study]).notes
+    student(study, "identities", 2, 0.2)
+    assert "oim tiny identities from t: 2 seeds where others have 3" in compare([study]).notes
+
+
+def test_a_teacher_that_was_trained_and_not_measured_is_no_failure(study: Path) -> None:
+    student(study, "none", 1, 0.1)
+    student(study, "identities", 1, 0.2)
+    write_run(study.parent / "teachers" / "t-1", {"status": "ok", "training": {"epochs": 1}})
+    comparison = compare([study])
+    assert comparison.failures == () and "result is missing" in next(iter(comparison.gains.values())).reason

@@ -93,7 +93,7 @@ def test_the_page_shows_table_failures_provenance_and_commands(page: Path, study
 def test_pictures_of_the_student_alone_and_taught_are_side_by_side(page: Path) -> None:
     data = embedded(page)
     labels = [data["rows"][place]["label"] for place in data["pair"]]
-    assert labels == ["oim tiny alone", "oim tiny identities from reid"]
+    assert labels == ["oim tiny baseline", "oim tiny identities from reid"]
     assert len(data["examples"]) == 6
     for query in map(str, data["examples"]):
         assert data["pictures"][data["queries"][query]["crop"]].startswith("data:image/jpeg;base64,")

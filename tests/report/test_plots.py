@@ -35,7 +35,7 @@ def test_thinned_curves_are_means_of_neighbours() -> None:
 
 
 def test_a_mode_has_the_same_style_in_every_study() -> None:
-    assert styles(["alone", "identities"])["identities"] == styles(["identities", "full"])["identities"]
+    assert styles(["baseline", "identities"])["identities"] == styles(["identities", "full"])["identities"]
     assert styles(["my_term"]) == styles(["my_term"])
     everyone = styles([*KNOWN, "mine", "yours"])
     assert everyone["mine"].colour and {k: everyone[k] for k in KNOWN} == KNOWN
@@ -57,10 +57,10 @@ def test_the_frontier_has_a_panel_per_cost_and_plots_without_data_are_left_out(t
     study = tmp_path / "s"
     write_run(study / "a", fake_results())
     comparison = compare([study])
-    figure = draw_frontier(comparison, styles(["alone"]))
+    figure = draw_frontier(comparison, styles(["baseline"]))
     assert figure is not None
     assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "MACs", "latency, ms"]
-    assert draw_curves(comparison, {}, styles(["alone"])) is None
+    assert draw_curves(comparison, {}, styles(["baseline"])) is None
     write_run(study / "a", fake_results(mAP=None, role="teacher"))
     comparison = compare([study])
     assert draw_bars(comparison, {}) is None and draw_frontier(comparison, {}) is None

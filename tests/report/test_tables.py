@@ -42,7 +42,7 @@ def test_markdown_has_one_line_per_row_and_bolds_the_best_student(comparison: Co
     assert len(table) == 2 + len(comparison.rows)
     assert len({line.count("|") for line in table}) == 1
     taught = next(line for line in table if "identities" in line)
-    alone = next(line for line in table if "alone" in line)
+    alone = next(line for line in table if "baseline" in line)
     teacher = next(line for line in table if "two-step" in line)
     assert taught.split("|")[2].strip().startswith("**")
     assert "**" not in alone.split("|")[2] and "**" not in teacher

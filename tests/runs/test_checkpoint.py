@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from psearch.runs.checkpoint import load, resume, save
+from psearch.runs.checkpoint import damage, load, resume, save
 from tests.disk import files_no_larger_than
 
 
@@ -43,15 +43,82 @@ def test_the_one_before_and_the_best_are_kept(tmp_path: Path) -> None:
     assert steps == {"last.pt": 3, "previous.pt": 2, "best.pt": 1}
 
 
-def test_file_systems_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise PermissionError("no links here")
+def test_no_two_share_a_byte_on_the_disk(tmp_path: Path) -> None:
+    """Damage to one must not be damage to another."""
+    save(tmp_path, state(1))
+    for number in (2, 3):
+        save(tmp_path, state(number), best=True)
+        assert all(path.stat().st_nlink == 1 for path in tmp_path.iterdir())
+        assert len({path.stat().st_ino for path in tmp_path.iterdir()}) == 3
 
-    monkeypatch.setattr(os, "link", refuse)
-    save(tmp_path, state(1), best=True)
+
+def test_every_byte_counts(tmp_path: Path) -> None:
+    """Whichever changes, it is found out, or it says nothing: what comes back is what was saved."""
+    save(tmp_path, state(1))
+    content, spare = (tmp_path / "last.pt").read_bytes(), tmp_path / "spare.pt"
+    table = content.index(b"PK\x01\x02")  # of contents, at the end
+    for place in [*range(0, table, 3), *range(table, len(content))]:
+        spare.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            back = load(spare)
+        except ValueError:
+            continue
+        assert torch.equal(back.pop("network")["w"], torch.ones(3)), place
+        assert back == {"step": 1, "config": {"lr": [1e-3, None]}}
+
+
+@pytest.mark.parametrize("zeros", [1, 512])
+def test_a_tensor_with_changed_bytes_is_not_gone_on_from(
+    tmp_path: Path, zeros: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """torch itself reads such a file in silence."""
+    save(tmp_path, state(1, size=4096))
+    save(tmp_path, state(2, size=4096))
+    last = tmp_path / "last.pt"
+    content = bytearray(last.read_bytes())
+    start = content.index(torch.full((1024,), 2.0).numpy().tobytes())
+    content[start : start + zeros + 3] = bytes(zeros + 3)
+    last.write_bytes(content)
+    assert torch.load(last, weights_only=True)["step"] == 2
+    assert "the checksum of" in str(damage(last))
+    back = resume(tmp_path)
+    assert back is not None and back["step"] == 1
+    assert "last.pt cannot be read (the checksum of" in caplog.text
+
+
+def test_a_kill_between_the_two_names_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, state(1))
+    put = os.replace
+
+    def killed(source: Path, target: Path) -> None:
+        put(source, target)
+        if Path(target).name == "previous.pt":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", killed)
+        save(tmp_path, state(2))
+    back = resume(tmp_path)
+    assert back is not None and back["step"] == 1
     save(tmp_path, state(2))
-    steps = {name: load(tmp_path / name)["step"] for name in names(tmp_path)}
-    assert steps == {"last.pt": 2, "previous.pt": 1, "best.pt": 1}
+    assert names(tmp_path) == {"last.pt", "previous.pt"} and load(tmp_path / "last.pt")["step"] == 2
+
+
+def test_a_file_of_old_without_checksums_is_read_with_a_note(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save(tmp_path, state(1))
+    load(tmp_path / "last.pt")
+    assert caplog.text == ""
+    torch.save({"step": 1}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert load(tmp_path / "old.pt") == {"step": 1} and "old.pt has no checksums" in caplog.text
+
+
+def test_anybody_reads_it_with_torch_alone(tmp_path: Path) -> None:
+    save(tmp_path, state(1))
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 1
 
 
 def test_a_full_disk_says_so_and_costs_nothing(tmp_path: Path) -> None:

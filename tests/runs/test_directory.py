@@ -6,7 +6,6 @@ import json
 import logging
 import pickle
 import signal
-import subprocess
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,7 @@ import pytest
 import yaml
 
 from psearch.engine.signals import Interrupted
-from psearch.identity import config_hash, deciding, job_name
-from psearch.runs.directory import claim
-from psearch.runs.provenance import code, machine, peak_memory_mb
+from psearch.runs.directory import acquire
 
 CONFIG = {
     "seed": 1,
@@ -26,10 +23,9 @@ CONFIG = {
     "device": "cpu",
     "data": {"_target_": "psearch.data.synthetic", "scenes": 1500},
     "trainer": {"epochs": 5, "threads": 1, "workers": 0, "log_every_s": 30},
-    "teacher": {"trainer": {"epochs": 4, "threads": 1}},
+    "teacher": {"reid": {"trainer": {"epochs": 4, "threads": 1}}},
     "logger": {"mode": "offline"},
 }
-VARIANT = {"student": "oim", "compression": "tiny", "teacher": "none", "distill": "none", "seed": 1}
 
 
 def changed(path: str, value: object) -> dict[str, Any]:
@@ -43,7 +39,7 @@ def changed(path: str, value: object) -> dict[str, Any]:
 
 
 def use(directory: Path, config: dict[str, Any] = CONFIG) -> None:
-    with claim(directory, config, wait_s=0):
+    with acquire(directory, config, wait_s=0):
         pass
 
 
@@ -55,16 +51,16 @@ def test_the_config_is_written_and_comes_back_plain(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [("logger.mode", "online"), ("study", "other"), ("directory", "x"), ("device", "cuda"),
-     ("trainer.threads", 2), ("trainer.log_every_s", 5), ("teacher.trainer.threads", 8)],
+     ("trainer.threads", 2), ("trainer.log_every_s", 5), ("teacher.reid.trainer.threads", 8)],
 )  # fmt: skip
 def test_what_decides_nothing_may_change(tmp_path: Path, path: str, value: object) -> None:
     use(tmp_path)
     use(tmp_path, changed(path, value))
-    assert config_hash(CONFIG) == config_hash(changed(path, value))
 
 
 @pytest.mark.parametrize(
-    ("path", "value"), [("seed", 2), ("trainer.epochs", 6), ("teacher.trainer.epochs", 5), ("data.new", [1])]
+    ("path", "value"),
+    [("seed", 2), ("trainer.epochs", 6), ("teacher.reid.trainer.epochs", 5), ("data.new", [1])],
 )
 def test_another_deciding_config_is_refused_by_name(tmp_path: Path, path: str, value: object) -> None:
     use(tmp_path)
@@ -72,7 +68,6 @@ def test_another_deciding_config_is_refused_by_name(tmp_path: Path, path: str, v
     with pytest.raises(ValueError, match=rf"{path}: .* -> {value}".replace("[1]", r"\[1\]")):
         use(tmp_path, changed(path, value))
     assert (tmp_path / "config.yaml").read_bytes() == before
-    assert config_hash(CONFIG) != config_hash(changed(path, value))
     use(tmp_path)  # the refusal let go of the directory
 
 
@@ -94,7 +89,7 @@ def test_a_broken_config_is_no_licence_to_overwrite(tmp_path: Path, text: str) -
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     with (
-        claim(tmp_path, CONFIG),
+        acquire(tmp_path, CONFIG),
         pytest.raises(ValueError, match=r"in use by process \d+ on .*: wait for it, stop it"),
     ):
         use(tmp_path)
@@ -102,7 +97,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_failure_is_recorded_and_success_clears_it(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), claim(tmp_path, CONFIG):
+    with pytest.raises(RuntimeError), acquire(tmp_path, CONFIG):
         raise RuntimeError("the sky fell\non us")
     failure = json.loads((tmp_path / "FAILED").read_text())
     assert failure["error"] == "RuntimeError: the sky fell"
@@ -113,25 +108,25 @@ def test_a_failure_is_recorded_and_success_clears_it(tmp_path: Path) -> None:
 
 
 def test_an_interruption_is_no_failure_and_no_success(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), claim(tmp_path, CONFIG):
+    with pytest.raises(RuntimeError), acquire(tmp_path, CONFIG):
         raise RuntimeError
-    with pytest.raises(KeyboardInterrupt), claim(tmp_path, CONFIG):
+    with pytest.raises(KeyboardInterrupt), acquire(tmp_path, CONFIG):
         raise KeyboardInterrupt
     assert json.loads((tmp_path / "FAILED").read_text())["error"] == "RuntimeError:"
 
 
 def test_the_first_error_survives_a_directory_that_is_gone(tmp_path: Path) -> None:
     directory = tmp_path / "run"
-    with pytest.raises(RuntimeError, match="first"), claim(directory, CONFIG):
+    with pytest.raises(RuntimeError, match="first"), acquire(directory, CONFIG):
         directory.rename(tmp_path / "elsewhere")
         raise RuntimeError("first")
 
 
 def test_finished_means_results_with_status_ok(tmp_path: Path) -> None:
-    with claim(tmp_path, CONFIG) as run:
+    with acquire(tmp_path, CONFIG) as run:
         assert not run.finished and run.results is None
         run.finish({"status": "ok", "metrics": {"mAP": 0.1}})
-    with claim(tmp_path, CONFIG) as run:
+    with acquire(tmp_path, CONFIG) as run:
         assert run.finished and run.results == {"status": "ok", "metrics": {"mAP": 0.1}}
         with pytest.raises(ValueError, match="metrics.mAP is nan"):
             run.finish({"status": "ok", "metrics": {"mAP": float("nan")}})
@@ -142,60 +137,12 @@ def test_finished_means_results_with_status_ok(tmp_path: Path) -> None:
 
 def test_the_log_is_kept_and_only_while_the_run_is(tmp_path: Path) -> None:
     logger = logging.getLogger("psearch.somewhere")
-    with claim(tmp_path, CONFIG):
+    with acquire(tmp_path, CONFIG):
         logger.info("inside")
     logger.warning("outside")
     use(tmp_path)
     text = (tmp_path / "log.txt").read_text()
     assert "INFO psearch.somewhere: inside" in text and "outside" not in text
-
-
-def test_job_names() -> None:
-    name = job_name(VARIANT, CONFIG)
-    assert name == f"oim-tiny-none-none-seed1-{config_hash(CONFIG)[:6]}"
-    assert job_name(VARIANT, changed("logger.mode", "online")) == name
-    assert job_name(VARIANT, changed("trainer.epochs", 4)) != name
-    assert "-features+identities-" in job_name(VARIANT | {"distill": "features,identities"}, CONFIG)
-
-
-@pytest.mark.parametrize("evil", ["../../etc", "/tmp/x", "a;rm -rf $(HOME)\n#", "-rf", "é" * 300, "."])
-def test_job_names_stay_inside_the_study(evil: str) -> None:
-    name = job_name(VARIANT | {"student": evil}, CONFIG)
-    assert Path(name).name == name and len(name) < 150 and name[0] not in ".-"
-    assert all(c.isascii() and (c.isalnum() or c in "_+.-") for c in name)
-
-
-def test_the_hash_knows_values_and_not_their_order() -> None:
-    assert config_hash(CONFIG) == config_hash(dict(reversed(CONFIG.items())))
-    assert set(deciding(CONFIG)) == {"seed", "data", "trainer", "teacher"}
-    assert deciding(CONFIG)["trainer"] == {"epochs": 5}
-
-
-def git(directory: Path, *arguments: str) -> None:
-    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    subprocess.run(["git", "-C", str(directory), *who, *arguments], check=True, capture_output=True)
-
-
-def test_the_code_that_ran_is_on_record(tmp_path: Path) -> None:
-    package = tmp_path / "package"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    assert code(package) == {"commit": "unknown", "dirty": None}
-    git(tmp_path, "init")
-    git(tmp_path, "commit", "--allow-empty", "-m", "somebody else's")
-    assert code(package)["commit"] == "unknown"
-    git(tmp_path, "add", ".")
-    git(tmp_path, "commit", "-m", "ours")
-    assert len(code(package)["commit"]) == 40 and code(package)["dirty"] is False
-    (package / "new.py").write_text("")
-    assert code(package)["dirty"] is True
-
-
-def test_the_machine_is_on_record() -> None:
-    record = machine()
-    assert record["cpu"] and record["cores"] >= 1 and record["torch"] and record["python"]
-    assert peak_memory_mb() > 10
-    json.dumps(record)
 
 
 def test_an_interruption_survives_the_way_out_of_a_worker() -> None:

@@ -48,7 +48,9 @@ def test_a_published_file_becomes_the_network_it_holds(
 ) -> None:
     caplog.set_level(logging.INFO)
     tensors = published(kind)
-    wrapped = {f"module.{name}": value for name, value in tensors.items()} | {"module.extra.weight": torch.ones(2)}
+    wrapped = {f"module.{name}": value for name, value in tensors.items()} | {
+        "module.extra.weight": torch.ones(2)
+    }
     path = saved(tmp_path / "epoch_19.pth", wrapped, cfg={"SEED": 1}, optimizer={"state": {}})
     state = checkpoint.load(path)
     task = restored_task(state, path)
@@ -63,7 +65,10 @@ def test_a_published_file_becomes_the_network_it_holds(
     assert torch.equal(memory.queue, tensors["roi_heads.reid_loss.cq"])
     assert task.network.stages == (2 if kind == "seqnet" else 1)
     [told] = [record.getMessage() for record in caplog.records if "left over" in record.getMessage()]
-    assert f"{len(tensors)} of its {len(tensors) + 1} tensors used; left over: extra.weight; missing: none" in told
+    assert (
+        f"{len(tensors)} of its {len(tensors) + 1} tensors used; left over: extra.weight; missing: none"
+        in told
+    )
     assert ("SeqNet" if kind == "seqnet" else "NAE") in told and "60 identities, queue 40" in told
 
 
@@ -76,12 +81,16 @@ def test_older_words_are_read_too(published: Callable[[str], Tensors], tmp_path:
         for name, value in tensors.items()
         if not name.endswith("num_batches_tracked") and "bbox_pred.1." not in name
     }
-    older = {name.replace("box_predictor.bbox_pred.0.", "box_predictor.bbox_pred."): v for name, v in older.items()}
+    older = {
+        name.replace("box_predictor.bbox_pred.0.", "box_predictor.bbox_pred."): v for name, v in older.items()
+    }
     path = saved(tmp_path / "checkpoint.pth", older)
     network = restored_task(checkpoint.load(path), path).network
     kept = network.state_dict()
     assert torch.equal(kept["proposals.head.conv.0.0.weight"], tensors["rpn.head.conv.0.0.weight"])
-    assert torch.equal(kept["regions.boxes.deltas.0.bias"], tensors["roi_heads.box_predictor.bbox_pred.0.bias"])
+    assert torch.equal(
+        kept["regions.boxes.deltas.0.bias"], tensors["roi_heads.box_predictor.bbox_pred.0.bias"]
+    )
     assert "regions.boxes.deltas.1.weight" not in kept
 
 
@@ -138,8 +147,8 @@ def pictures(path: Path) -> None:
 
 
 FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "cut short": (cut_short, "cannot be read .*: it is cut short, damaged or no checkpoint"),
-    "old and cut short": (old_cut_short, "cannot be read .*: it is cut short, damaged or no checkpoint"),
+    "cut short": (cut_short, "cannot be read .*: it is damaged or not ours"),
+    "old and cut short": (old_cut_short, "cannot be read .*: it is damaged or not ours"),
     "empty": (lambda path: path.write_bytes(b""), r"cannot be read \(EOFError\)"),
     "a picture": (lambda path: Image.new("RGB", (9, 9)).save(path, "JPEG"), "it is no file of torch.save"),
     "a folder of pictures": (Path.mkdir, "is a folder: name the file in it"),

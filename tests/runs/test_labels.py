@@ -80,7 +80,7 @@ def test_the_comparison_is_a_table_and_so_are_the_searches(study: FakeStudy) -> 
     assert [row["variant"] for row in rows] == [row.label for row in expected.rows]
     taught = next(row for row in rows if row["gain"])
     assert taught["mAP_interval"] > 0 and 0 < taught["gap_closed"] < 1 and taught["seeds"] == "1 2"
-    assert queries["columns"][:2] == ["query", "oim tiny alone"] and len(queries["rows"]) == 40
+    assert queries["columns"][:2] == ["query", "oim tiny baseline"] and len(queries["rows"]) == 40
     assert summary["summary"]["runs"] == len(expected.runs)
     assert expected.failures == ()  # the folder of the comparison is no run
 
@@ -104,7 +104,7 @@ def test_a_run_is_called_by_what_was_chosen() -> None:
     chosen = {"student": "oim", "compression": "tiny", "teacher": "reid", "distill": "identities", "seed": 3}
     assert title(chosen | {"overrides": []}) == "oim tiny identities from reid, seed 3"
     alone = chosen | {"teacher": "none", "distill": "none", "overrides": ["trainer.epochs=4"]}
-    assert title(alone) == "oim tiny alone, seed 3, trainer.epochs=4"
+    assert title(alone) == "oim tiny baseline, seed 3, trainer.epochs=4"
     assert title(alone | {"student": "reid", "compression": ""}).startswith("reid teacher, seed 3")
 
 

@@ -12,9 +12,9 @@ from psearch.runs import places
 @pytest.fixture(autouse=True)
 def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv(places.VARIABLE, raising=False)
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    return tmp_path / "work"
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
 
 
 def test_the_command_line_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def test_the_word_of_a_study_means_that_study(tmp_path: Path) -> None:
     assert places.outputs_of(tmp_path / "o" / "mine") == tmp_path / "o"
 
 
-@pytest.mark.parametrize("given", ["outputs/s/x", "s/x", "../work/outputs/s/x"])
+@pytest.mark.parametrize("given", ["outputs/s/x", "s/x", "../here/outputs/s/x"])
 def test_a_run_directory_of_ones_own_choice(given: str) -> None:
     found = places.run_directory(Path("outputs"), "study", "name", given)
     assert found.resolve() == Path("outputs/s/x").resolve()

@@ -12,6 +12,7 @@ from psearch.evaluation.result import RANKING, read_ranking
 from psearch.identity import job_name
 from psearch.runs import checkpoint
 from psearch.studies.compare import compare_studies
+from psearch.studies.ingredients import data_of
 from psearch.studies.teachers import needed, ready
 from psearch.studies.train import run
 from tests.study import composed, teachers
@@ -107,7 +108,7 @@ def test_a_second_seed_reuses_the_teacher_untouched(inside):
 def test_the_comparison_holds_students_teacher_and_two_step(inside):
     text = compare_studies([Path("outputs/small")], device="cpu")
     assert {"none", "identities", "teacher", "two_step"} <= set(jobs(inside))
-    for words in ("oim tiny alone", "identities from reid", "teacher reid", "two-step", "report.html"):
+    for words in ("oim tiny baseline", "identities from reid", "teacher reid", "two-step", "report.html"):
         assert words in text
     page = (inside / "outputs" / "small" / "report.html").read_text()
     assert "data:image/jpeg" in page
@@ -173,12 +174,14 @@ def test_a_study_that_does_not_exist_names_those_that_do(inside):
 def test_other_searches_of_the_same_training_scenes_share_the_teacher(inside):
     teachers = sorted((inside / "outputs" / "teachers").glob("reid-*"))
     (config, _), (other, words) = composed(*TAUGHT), composed("data.gallery_size=5", *TAUGHT)
-    assert needed(config) == needed(other)
-    assert all(ready(key, inside / "outputs" / "teachers") for key in needed(other))
+    wanted = needed(other, data_of(other))
+    assert needed(config, data_of(config)) == wanted
+    assert all(ready(name, inside / "outputs" / "teachers") for name in wanted)
     run(replace(other, study="elsewhere"), words)
     assert sorted((inside / "outputs" / "teachers").glob("reid-*")) == teachers
     assert len(list(teachers[0].glob("people-*"))) == 1
-    assert needed(composed("data.train_scenes=13", *TAUGHT)[0]) != needed(config)
+    elsewhere, _ = composed("data.train_scenes=13", *TAUGHT)
+    assert needed(elsewhere, data_of(elsewhere)) != wanted
 
 
 def test_what_is_kept_where_is_no_other_run_but_pixels_through_jpegs_are(inside):
@@ -199,11 +202,13 @@ def test_runs_of_one_architecture_share_one_measured_cost(inside):
     assert costs[0] == costs[1] and costs[0]["cost"]["latency_ms"] > 0
 
 
-def test_teacher_checkpoint_is_short_for_that_of_the_only_teacher():
-    config, _ = composed("teacher=reid", "distill=identities", "teacher.checkpoint=mine.pt")
-    assert config.teachers["reid"].checkpoint == Path("mine.pt") and set(config.teachers) == {"reid"}
+def test_teacher_checkpoint_is_short_for_that_of_the_only_teacher(tmp_path):
+    mine = tmp_path / "mine.pt"
+    torch.save({"network": {}}, mine)
+    config, _ = composed("teacher=reid", "distill=identities", f"teacher.checkpoint={mine}")
+    assert config.teachers["reid"].checkpoint == mine and set(config.teachers) == {"reid"}
     with pytest.raises(ValueError, match="teacher.detector.checkpoint or teacher.reid.checkpoint"):
-        composed("teacher=[detector,reid]", "distill=identities", "teacher.checkpoint=mine.pt")
+        composed("teacher=[detector,reid]", "distill=identities", f"teacher.checkpoint={mine}")
 
 
 @pytest.mark.parametrize(

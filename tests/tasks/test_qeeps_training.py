@@ -81,7 +81,7 @@ def test_a_start_that_does_not_fit_says_where(inside, overrides, words):
 
 
 def test_a_start_that_is_not_there_is_named():
-    with pytest.raises(ValueError, match=r"student.start=nowhere.pt cannot be read"):
+    with pytest.raises(ValueError, match=r"student.start=nowhere.pt: there is no checkpoint"):
         composed("student=qeeps", "student.start=nowhere.pt")
 
 

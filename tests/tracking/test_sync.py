@@ -73,7 +73,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     offline_run(teacher, study="teachers", job_type="teacher")
     offline_run(tmp_path / "outputs" / "teachers" / "nobody's", study="teachers", job_type="teacher")
     (study / "run" / "results.json").write_text(
-        json.dumps({"teachers": [{"directory": "outputs/teachers/reid-1"}]})
+        json.dumps({"status": "ok", "teachers": [{"directory": "outputs/teachers/reid-1"}]})
     )
     return study
 

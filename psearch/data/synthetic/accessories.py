@@ -6,7 +6,7 @@ from psearch.data.synthetic.appearance import Identity
 from psearch.data.synthetic.draws import Colour, scaled
 from psearch.data.synthetic.figure import Figure, Place
 
-CROWN, HEAD, RADIUS = 1.0, 0.915, 0.068
+HEAD, RADIUS = 0.915, 0.068
 
 
 def draw_hair_behind(figure: Figure, who: Identity) -> None:

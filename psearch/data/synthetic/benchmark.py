@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import PIL
 
 from psearch.data.synthetic.cache import Recipe, load_split, obtain
 from psearch.data.synthetic.staging import Plan, check, draw_queries
+from psearch.sources import code_digest
 from psearch.types import Benchmark, Split
 
 SMALLEST = 48
@@ -54,7 +57,7 @@ def synthetic(
             "test": (test_scenes, test_identities),
         },
     )
-    folder = Path(root) / f"synthetic-{fingerprint(asdict(recipe))}"
+    folder = Path(root) / f"synthetic-{fingerprint(recipe)}"
     obtain(folder, recipe, workers or os.cpu_count() or 1)
     train, val, test = (
         load(folder, recipe, plan, 0 if plan.name == "train" else queries, gallery_size)
@@ -62,13 +65,13 @@ def synthetic(
     )
     return Benchmark(
         name="synthetic",
-        fingerprint=fingerprint({**asdict(recipe), "queries": queries, "gallery_size": gallery_size}),
+        fingerprint=fingerprint(recipe, {"queries": queries, "gallery_size": gallery_size}),
         identities=train_identities,
         train=train,
         val=val,
         test=test,
         gallery_size=gallery_size,
-        train_fingerprint=fingerprint(asdict(replace(recipe, plans=recipe.plans[:1]))),
+        train_fingerprint=fingerprint(replace(recipe, plans=recipe.plans[:1])),
     )
 
 
@@ -91,9 +94,23 @@ def recipe_of(seed: int, size: tuple[int, int], splits: dict[str, tuple[int, int
     return Recipe(seed, *size, tuple(plans))
 
 
-def fingerprint(parameters: dict[str, object]) -> str:
-    """A hash of the parameters, the text of this package and the version of the drawing library."""
-    digest = hashlib.sha256(json.dumps([parameters, PIL.__version__], sort_keys=True).encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+def fingerprint(recipe: Recipe, searches: dict[str, int] | None = None) -> str:
+    """A hash of what is drawn, of the code that draws and of the version of the drawing library, whether it
+    is drawn yet or not. searches: what decides queries and galleries."""
+    code = code_digest([__name__], (__name__.rpartition(".")[0],))
+    text = json.dumps([asdict(recipe), searches, code, PIL.__version__], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def fingerprints(*place: Any, **parameters: Any) -> tuple[str, str]:
+    """What `synthetic` draws from the same arguments: fingerprint of all and of the training scenes."""
+    asked = inspect.signature(synthetic).bind(*place, **parameters)
+    asked.apply_defaults()
+    of = asked.arguments
+    splits = {name: (of[f"{name}_scenes"], of[f"{name}_identities"]) for name in ("train", "val", "test")}
+    recipe = recipe_of(of["seed"], (of["height"], of["width"]), splits)
+    searches = {"queries": of["queries"], "gallery_size": of["gallery_size"]}
+    return fingerprint(recipe, searches), fingerprint(replace(recipe, plans=recipe.plans[:1]))
+
+
+vars(synthetic)["fingerprints"] = fingerprints  # see `psearch.data.fingerprints`

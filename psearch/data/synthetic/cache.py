@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -20,6 +22,8 @@ from psearch.data.synthetic.scene import NOBODY, Rendered, render_scene
 from psearch.data.synthetic.staging import Plan
 from psearch.files import new_folder, replace_json
 from psearch.types import UNLABELLED, Scene
+
+log = logging.getLogger(__name__)
 
 SCENES_WORTH_A_PROCESS = 100
 """Fewer are drawn sooner than another process has started."""
@@ -67,16 +71,35 @@ def render_split(recipe: Recipe, plan: Plan, workers: int = 1) -> Iterator[Rende
 
 
 def obtain(folder: Path, recipe: Recipe, workers: int) -> None:
-    """Makes sure that `folder` holds the rendered recipe; of two jobs that want it one draws it."""
+    """Makes sure that `folder` holds the rendered recipe; of two jobs that want it one draws it.
+
+    A damaged one is drawn again; a whole one may be a colleague's, where nothing can be written.
+    """
+    if folder.exists() and damage(folder, recipe) is None:
+        return
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         if folder.exists():
-            return
+            reason = damage(folder, recipe)
+            if reason is None:
+                return
+            log.warning("the rendered data in %s are damaged (%s) and drawn again", folder, reason)
+            shutil.rmtree(folder)
         with new_folder(folder) as unfinished:
             for plan in recipe.plans:
                 write_split(unfinished, recipe, plan, workers)
             sizes = {path.name: path.stat().st_size for path in sorted(unfinished.iterdir())}
             replace_json(unfinished / "contents.json", {"recipe": asdict(recipe), "bytes": sizes})
+
+
+def damage(folder: Path, recipe: Recipe) -> str | None:
+    """What is wrong with rendered data, None if they are whole; of pictures only the number counts."""
+    try:
+        for plan in recipe.plans:
+            load_split(folder, recipe, plan)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def write_split(folder: Path, recipe: Recipe, plan: Plan, workers: int) -> None:
@@ -141,8 +164,8 @@ def load_split(folder: Path, recipe: Recipe, plan: Plan) -> tuple[list[Scene], l
             scenes, visible = annotated(plan, recipe, dict(file))
         pixels = Pixels(folder / f"{plan.name}.npy")
         pixels(plan.scenes - 1)
+    except PermissionError:
+        raise
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise ValueError(
-            f"The rendered data in {folder} is damaged ({error}): delete that folder."
-        ) from error
+        raise ValueError(f"{plan.name}: {error}") from error
     return scenes, visible, pixels

@@ -96,7 +96,8 @@ def photograph(draws: Draws, pixels: np.ndarray, sensor: Sensor) -> np.ndarray:
     picture = softened(picture, sensor.blur * draws.between(0.5, 1.5))
     grain = draws.generator.integers(-128, 128, size=picture.shape, dtype=np.int8)
     picture = picture * 255 + grain * np.float32(sensor.noise * draws.between(0.5, 1.3) / 74)
-    return (np.clip(picture, 0, 255) + np.float32(0.5)).astype(np.uint8)
+    result: np.ndarray = (np.clip(picture, 0, 255) + np.float32(0.5)).astype(np.uint8)
+    return result
 
 
 def light_field(draws: Draws, height: int, width: int) -> np.ndarray:

@@ -12,7 +12,8 @@ from typing import Any
 from filelock import FileLock
 
 from psearch.files import replace_text
-from psearch.runs.places import located, outputs_of
+from psearch.records import located
+from psearch.runs.places import outputs_of
 
 COMPARISON = "comparison"
 

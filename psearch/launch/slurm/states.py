@@ -11,14 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
-from filelock import FileLock, Timeout
-
+from psearch.files import is_held
 from psearch.launch.slurm import queue
 from psearch.launch.slurm.ledger import COMPARISON, Entry, Ledger
-from psearch.runs.directory import is_finished, read_results
+from psearch.records import CONFIG, RunRecord, read_config
+from psearch.runs.directory import is_finished
 from psearch.runs.places import outputs_of, teachers_directory
-from psearch.studies.teachers import ready, teachers_of
+from psearch.studies.teachers import ready
 
 LINES = 3
 """Of an error that are shown."""
@@ -82,7 +81,7 @@ def _local(directory: Path) -> State:
     log = directory / "log.txt"
     if is_finished(directory):
         return State(directory.name, "done", "100 %", _metric(directory), log=log)
-    running = _is_held(directory)
+    running = is_held(directory / "run.lock")
     failed = (directory / "FAILED").exists()
     state = "running" if running else "failed" if failed else "stopped"
     error = tuple(_error(directory)) if state == "failed" else ()
@@ -95,31 +94,22 @@ def _directory(study: Path, entry: Entry) -> Path | None:
     if entry.name == COMPARISON:
         return study
     home = teachers_directory(outputs_of(study))
-    teachers = [place for key in entry.trains for place in teachers_of(key, home)]
+    teachers = [place for name in entry.trains if (place := home / name).is_dir()]
     return next((place for place in teachers if not is_finished(place)), next(iter(teachers), None))
 
 
 def _is_reference(directory: Path) -> bool:
-    return (read_results(directory) or {}).get("role", "student") != "student"
-
-
-def _is_held(directory: Path) -> bool:
-    if not (directory / "run.lock").exists():
-        return False
-    try:
-        with FileLock(directory / "run.lock", timeout=0):
-            return False
-    except Timeout:
-        return True
+    record = RunRecord.read(directory)
+    return record is not None and record.role in ("teacher", "two_step")
 
 
 def _rows(directory: Path) -> Iterator[dict[str, Any]]:
     """Rows of metrics.jsonl, the last first."""
     path = directory / "metrics.jsonl"
-    for line in reversed(path.read_text().splitlines()) if path.exists() else ():
+    for line in reversed(path.read_text(errors="replace").splitlines()) if path.exists() else ():
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict) and row.get("step"):
             yield row
@@ -130,20 +120,25 @@ def _progress(directory: Path, *, running: bool) -> str:
     row = next((row for row in _rows(directory) if row.get("train/images_per_s")), None)
     if row is None:
         return ""
-    trainer = yaml.safe_load((directory / "config.yaml").read_text())["trainer"]
-    share = row["epoch"] / trainer["epochs"]
-    left = row["step"] * (1 / share - 1) * trainer["batch_size"] / row["train/images_per_s"]
-    return f"{share:.0%}".replace("%", " %") + (f", {timedelta(seconds=round(left))} left" if running else "")
+    try:
+        trainer = read_config(directory / CONFIG)["trainer"]
+        share = row["epoch"] / trainer["epochs"]
+        left = row["step"] * (1 / share - 1) * trainer["batch_size"] / row["train/images_per_s"]
+        remaining = timedelta(seconds=round(left))
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError):  # damaged, or of another version
+        return ""
+    return f"{share:.0%}".replace("%", " %") + (f", {remaining} left" if running else "")
 
 
 def _metric(directory: Path) -> str:
-    metrics = (read_results(directory) or {}).get("metrics", {})
+    record = RunRecord.read(directory)
+    metrics = {} if record is None else record.metrics
     for name in ("mAP", "gt_mAP"):
         if name in metrics:
             return f"{name} {metrics[name]:.3f}"
     for row in _rows(directory):
         for name in ("val/mAP", "train/total"):
-            if row.get(name) is not None:
+            if isinstance(row.get(name), int | float):
                 return f"{name} {row[name]:.4g}"
     return ""
 

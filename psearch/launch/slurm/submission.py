@@ -17,12 +17,15 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
+from psearch.build import NO_FURTHER, Trust
+from psearch.config.overrides import searching
 from psearch.config.program import CONF
+from psearch.config.trust import check_kept
 from psearch.launch.plan import Job, Plan, make_plan
 from psearch.launch.slurm import queue
 from psearch.launch.slurm.executor import make_executor, outside_of_jobs
 from psearch.launch.slurm.ledger import COMPARISON, Entry, Ledger, all_ledgers
-from psearch.launch.slurm.snapshot import freeze
+from psearch.launch.slurm.snapshot import freeze, own_packages
 from psearch.launch.slurm.work import Comparing, Training
 from psearch.runs import places
 
@@ -38,7 +41,7 @@ def submit(plan: Plan, launcher: Mapping[str, Any], hydra: Sequence[str] = ()) -
     entries = []
     for study in plan.studies:
         with Ledger(study).open() as ledger, outside_of_jobs():
-            entries += _Submission(ledger, launcher, tuple(hydra)).submit(plan.of(study))
+            entries += _Submission(ledger, launcher, tuple(hydra), plan.trust).submit(plan.of(study))
     return entries
 
 
@@ -49,12 +52,14 @@ ONE_TASK = {"nodes": 1, "tasks_per_node": 1}
 class _Submission:
     """One study's part of a submission."""
 
-    def __init__(self, ledger: Ledger, launcher: Mapping[str, Any], hydra: tuple[str, ...]) -> None:
-        self.ledger, self.launcher, self.hydra = ledger, launcher, hydra
+    def __init__(
+        self, ledger: Ledger, launcher: Mapping[str, Any], hydra: tuple[str, ...], trust: Trust
+    ) -> None:
+        self.ledger, self.launcher, self.hydra, self.trust = ledger, launcher, hydra, trust
         self.home = places.outputs_of(ledger.study)
         self.active = queue.active()
         self.busy = {name: e for name, e in ledger.latest().items() if e.job in self.active}
-        self.code = freeze(ledger.study / "code")
+        self.code = freeze(ledger.study / "code", packages=own_packages(trust))
         self.logs = ledger.folder / "logs"
         self.logs.mkdir(mode=0o700, exist_ok=True)
 
@@ -80,7 +85,7 @@ class _Submission:
         return {key: entry for entry in new for key in entry.trains} | trainers
 
     def _array(self, jobs: Sequence[Job], dependency: str | None) -> list[Entry]:
-        work = [Training(dict(job.config), dict(job.variant)) for job in jobs]
+        work = [Training(dict(job.config), dict(job.variant), job.trust) for job in jobs]
         return self._launch(jobs, work, dependency)
 
     def _comparison(self, runs: Sequence[str]) -> Entry:
@@ -90,7 +95,7 @@ class _Submission:
             queue.cancel([old.job])
         whole = sorted({job.partition("_")[0] for job in runs})  # arrays
         job = Job((), self.ledger.study, name=COMPARISON)
-        [entry] = self._launch([job], [Comparing(self.ledger.study)], _after("afterany", whole))
+        [entry] = self._launch([job], [Comparing(self.ledger.study, self.trust)], _after("afterany", whole))
         return entry
 
     def _launch(self, jobs: Sequence[Job], work: Sequence[Any], dependency: str | None) -> list[Entry]:
@@ -141,11 +146,15 @@ def submit_plan(plan: Plan, launcher: Mapping[str, Any], hydra: Sequence[str]) -
     return "\n".join([*lines, "This shell may be closed."])
 
 
-def resubmit(study: Path, settings: Sequence[str] = ()) -> str:
+def resubmit(
+    study: Path, settings: Sequence[str] = (), *, trust: Trust = NO_FURTHER, folders: Sequence[str] = ()
+) -> str:
     """Submit again what the ledger of a study knows and is neither done nor under way, into the outputs that
     the study lies in.
 
-    settings: overrides of `hydra.launcher`. Raises ValueError if nothing was submitted before.
+    settings: overrides of `hydra.launcher`. trust, folders: what this command line trusts, and the
+    directories of config files it adds; the ledger is a file, and can add to neither. Raises ValueError if
+    nothing was submitted before.
     """
     latest = Ledger(study).latest()
     entries = [entry for name, entry in latest.items() if name != COMPARISON]
@@ -153,7 +162,9 @@ def resubmit(study: Path, settings: Sequence[str] = ()) -> str:
         raise ValueError(f"no jobs were submitted for {study}: run its command again instead")
     if stray := [text for text in settings if not text.lstrip("+").startswith("hydra.launcher.")]:
         raise ValueError(f"{stray[0]}: only hydra.launcher.KEY=VALUE may change, or it would be another run")
-    hydra = [*entries[-1].hydra, *settings]
+    for entry in entries:
+        check_kept([*entry.hydra, *entry.overrides], settings, trust)
+    hydra = [*entries[-1].hydra, *settings, *searching(folders)]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         plan = make_plan(CONFIG, hydra, [_here(entry.overrides, study) for entry in entries])
         composed = compose(CONFIG, [*hydra, *entries[-1].overrides], return_hydra_config=True)

@@ -14,6 +14,7 @@ from typing import Any
 from submitit.helpers import DelayedSubmission
 
 from psearch import distributed
+from psearch.build import Trust, trusting
 from psearch.engine.signals import Interrupted
 
 log = logging.getLogger(__name__)
@@ -24,17 +25,20 @@ PATIENCE_S = 300.0
 
 @dataclass(frozen=True)
 class Training:
-    """One run of a study, or of a teacher. config, variant: as `psearch.studies.train.run` takes them."""
+    """One run of a study, or of a teacher. config, variant: as `psearch.studies.train.run` takes them. trust:
+    of the command line that submitted it."""
 
     config: Mapping[str, Any]
     variant: Mapping[str, Any]
+    trust: Trust = Trust()
 
     def __call__(self) -> None:
         from psearch.runs.config import RunConfig
         from psearch.studies.train import run
 
         _begin()
-        _until_done(lambda: run(RunConfig.parse(self.config), self.variant))
+        with trusting(self.trust):
+            _until_done(lambda: run(RunConfig.parse(self.config), self.variant))
 
     def checkpoint(self) -> DelayedSubmission:
         """What submitit runs after a requeue: the same, which goes on from the last checkpoint."""
@@ -46,12 +50,14 @@ class Comparing:
     """The comparison of a study with what it has by then."""
 
     study: Path
+    trust: Trust = Trust()
 
     def __call__(self) -> None:
         from psearch.studies.compare import compare_studies
 
         _begin()
-        _until_done(lambda: print(compare_studies([self.study]), flush=True))
+        with trusting(self.trust):
+            _until_done(lambda: print(compare_studies([self.study]), flush=True))
 
     def checkpoint(self) -> DelayedSubmission:
         """After a requeue it is made anew."""
@@ -83,7 +89,7 @@ def _until_done(work: Callable[[], object]) -> None:
 
 
 def _begin() -> None:
-    os.umask(os.umask(0o022) | 0o022)
+    os.umask(os.umask(0o002) | 0o002)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%m-%d %H:%M:%S")
     restarts = os.environ.get("SLURM_RESTART_COUNT")
     if restarts:

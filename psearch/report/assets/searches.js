@@ -1,12 +1,12 @@
-// Searches as pictures: who was asked for, and the answers of each variant in order.
+// Searches as pictures: the query, and the ranked results of each variant.
 const picture = (number, attributes) =>
   number === null || number === undefined ? null : el("img", { src: data.pictures[number], loading: "lazy", ...attributes });
 
 function searchCard(query, places, title) {
-  const asked = data.queries[query] || {};
+  const shown = data.queries[query] || {};
   return el("article", { class: "search" },
     el("h3", {}, title),
-    el("div", { class: "asked" }, picture(asked.crop, { alt: "query" }), picture(asked.scene, { alt: "scene of the query", class: "scene" })),
+    el("div", { class: "query" }, picture(shown.crop, { alt: "query" }), picture(shown.scene, { alt: "scene of the query", class: "scene" })),
     el("div", { class: "strips" }, places.map((place) => strip(query, place))));
 }
 

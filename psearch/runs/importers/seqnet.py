@@ -175,7 +175,11 @@ class _File:
     def compression(self) -> dict[str, Any]:
         """The node of `conf/compression` that makes it."""
         return {
-            "backbone": {"_target_": "psearch.models.resnet.ResNetC4", "depth": self.depth, "frozen_stem": True},
+            "backbone": {
+                "_target_": "psearch.models.resnet.ResNetC4",
+                "depth": self.depth,
+                "frozen_stem": True,
+            },
             "proposals": dict(BUDGET),
             "proposal_loss": {"_target_": "psearch.losses.proposals.ProposalLoss", "shared_best": True},
             "region_sampler": {

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from psearch.launch.slurm.snapshot import freeze
+from psearch.build import Trust
+from psearch.launch.slurm.snapshot import freeze, own_packages
 from psearch.runs.provenance import code
 
 
@@ -49,6 +50,38 @@ def test_the_same_code_is_copied_once_and_other_code_beside_it(checkout: Path, t
     (checkout / "psearch/a.py").write_text("two\n")
     second = freeze(tmp_path / "code", checkout)
     assert second != first and (first / "psearch/a.py").read_text() == "one\n"
+
+
+@pytest.mark.parametrize("file", ["psearch/a.py", "wandb.py", "psearch/torch.so"])
+def test_a_copy_that_came_with_the_study_is_not_run(checkout: Path, tmp_path: Path, file: str) -> None:
+    first = freeze(tmp_path / "code", checkout)
+    (first / "psearch/__pycache__").mkdir()
+    (first / "psearch/__pycache__/a.pyc").write_bytes(b"compiled from anything")
+    assert freeze(tmp_path / "code", checkout) == first and not list(first.rglob("*.pyc"))
+    (first / file).write_text("import os")
+    with pytest.raises(ValueError, match=f"is no copy of the code .{file} differs.: remove that folder"):
+        freeze(tmp_path / "code", checkout)
+
+
+def test_trusted_modules_are_frozen_beside_psearch(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is installed is not, and a module that is only edited later is the one that was submitted."""
+    for file in ("mypackage/term.py", "mypackage/table.csv", "mymodule.py"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text("one\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    modules, targets = {"mypackage", "yaml", "json", "nowhere"}, {"mymodule.Data", "psearch.x.Y"}
+    packages = own_packages(Trust(frozenset(modules), frozenset(targets)))
+    assert [place.name for place in packages] == ["mymodule.py", "mypackage"]
+    first = freeze(tmp_path / "code", checkout, packages)
+    (tmp_path / "mypackage/term.py").write_text("two\n")
+    assert freeze(tmp_path / "code", checkout, packages) != first
+    assert {file: (first / file).read_text() for file in ("mypackage/term.py", "mymodule.py")} == {
+        "mypackage/term.py": "one\n",
+        "mymodule.py": "one\n",
+    }
+    assert (first / "mypackage/table.csv").exists()
 
 
 def test_a_dirty_tree_is_on_record_as_a_patch_that_applies(checkout: Path, tmp_path: Path) -> None:

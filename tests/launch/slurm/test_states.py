@@ -16,7 +16,7 @@ import yaml
 from psearch.launch.slurm import queue
 from psearch.launch.slurm.ledger import Entry, Ledger
 from psearch.launch.slurm.states import State, states
-from psearch.runs.directory import claim
+from psearch.runs.directory import acquire
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_runs_without_a_cluster(study: Path) -> None:
         json.dumps({"error": "x", "traceback": "one\n  two\nthree\nValueError: x\n"})
     )
     run_directory(study, "teacher", results={"status": "ok", "role": "teacher", "metrics": {}})
-    with claim(study / "d-running", {"trainer": {"epochs": 10, "batch_size": 4}}):
+    with acquire(study / "d-running", {"trainer": {"epochs": 10, "batch_size": 4}}):
         (study / "d-running/metrics.jsonl").write_text((study / "b-stopped/metrics.jsonl").read_text())
         done, stopped, wrong, running = states(study)
     assert done == State("a-done", "done", "100 %", "mAP 0.250", log=done.log)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import shlex
 import stat
 import subprocess
 from collections.abc import Callable
@@ -12,11 +14,15 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
+import psearch.studies.compare
+import psearch.studies.train
+from psearch.build import Trust, trusted
 from psearch.config.program import CONF
 from psearch.launch.plan import Plan, make_plan
 from psearch.launch.slurm import submission
 from psearch.launch.slurm.ledger import Ledger
 from psearch.launch.slurm.submission import plain_launcher, submit
+from psearch.launch.slurm.work import Comparing, Training
 
 SBATCH = """#!/bin/sh
 n=$(ls "$TAKEN" | wc -l)
@@ -54,7 +60,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("TAKEN", str(tmp_path / "taken"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(submission, "freeze", lambda home: home / "frozen")
+    monkeypatch.setattr(submission, "freeze", lambda home, packages=(): home / "frozen")
     return Cluster(tmp_path)
 
 
@@ -196,3 +202,43 @@ def test_a_refusal_is_told(cluster: Cluster, plan: Any) -> None:
     with pytest.raises(ValueError, match="SLURM refused the job: .*invalid partition gpu"):
         submit(*plan(GRID[0]))
     assert Ledger(Path("outputs/default")).entries() == []
+
+
+def test_outputs_elsewhere_and_a_resubmission_after_they_moved(
+    cluster: Cluster, plan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies there is named `outputs/…`; from another working directory, jobs go where it is now."""
+    scratch, moved = cluster.folder / "scratch", cluster.folder / "it's moved"
+    submit(*plan(*(f"{point} outputs={scratch}" for point in GRID)), ["hydra/launcher=slurm"])
+    assert not (cluster.folder / "outputs").exists()
+    assert f"PYTHONPATH={scratch}/default/code/frozen" in cluster.scripts[0]
+    for entry in Ledger(scratch / "default").entries():
+        assert {str(text).split("/")[0] for text in (entry.directory, entry.log, entry.code)} <= {
+            "outputs",
+            "None",
+        }
+    scratch.rename(moved)
+    (cluster.folder / "elsewhere").mkdir()
+    monkeypatch.chdir(cluster.folder / "elsewhere")
+    told = submission.resubmit(moved / "default")
+    assert f"psearch.status {shlex.quote(str(moved / 'default'))}" in told
+    again = Ledger(moved / "default").latest()["comparison"]
+    assert again.job == "107" and not list(Path().iterdir())
+    runs = [e for e in Ledger(moved / "default").entries() if e.directory and int(e.job[:3]) > 103]
+    assert runs and all(f"outputs='{moved}'".replace("'s", "\\'s") in entry.overrides for entry in runs)
+    assert Ledger(moved / "default").located(runs[0].directory or "").parent == moved / "default"
+
+
+def test_a_job_trusts_what_its_command_line_did(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing that its config says."""
+    seen = []
+    monkeypatch.setattr(psearch.studies.train, "run", lambda config, variant: seen.append(trusted()))
+    monkeypatch.setattr(psearch.studies.compare, "compare_studies", lambda studies: seen.append(trusted()))
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        [job] = make_plan("train", [], [["extensions=[mypackage]", "seed=2"]]).jobs
+    assert "extensions" not in job.config and "extensions" not in str(job.variant)
+    trust = Trust(frozenset({"mypackage"}))
+    assert job.trust == trust
+    for work in (Training(job.config, job.variant, job.trust), Comparing(Path("outputs/x"), job.trust)):
+        pickle.loads(pickle.dumps(work))()
+    assert seen == [trust, trust] and trusted() == Trust()

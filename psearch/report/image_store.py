@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image, ImageDraw
-from torch import as_tensor
-from torchvision.ops import box_iou
 
+from psearch.evaluation.boxes import stack
+from psearch.evaluation.detection import match, targets
 from psearch.report.searches import Box
 from psearch.types import Scene
 
+log = logging.getLogger(__name__)
+
 Read = Callable[[int], np.ndarray]
-RIGHT, WRONG, MISSED, ASKED = "#1a9e5c", "#d8343c", "#e8a200", "#2b82c9"
+RIGHT, WRONG, MISSED, QUERY = "#1a9e5c", "#d8343c", "#e8a200", "#2b82c9"
 CROP_HEIGHT, MARGIN = 104, 0.08
 
 
-class Album:
-    """Cuts pictures on demand and answers with their number, or None once the budget is spent.
+class ImageStore:
+    """Cuts pictures on demand and returns their number; None once the budget is spent, and for a scene that
+    cannot be read.
 
     read: scene index -> (h, w, 3) uint8 RGB. budget: bytes of all data URIs together.
     """
@@ -31,33 +33,43 @@ class Album:
     def __init__(self, read: Read, *, budget: int = 3_500_000) -> None:
         self._read = lru_cache(maxsize=16)(read)
         self._left = budget
+        self._unreadable: set[int] = set()
         self._numbers: dict[object, int | None] = {}
         self.pictures: list[str] = []
 
     @property
     def full(self) -> bool:
         """Whether a picture had to be left out already."""
-        return any(number is None for number in self._numbers.values())
+        return self._left <= 0
 
     def crop(self, scene: int, box: Box) -> int | None:
         """A person (xyxy, original pixels) with a little of what is around."""
-        return self._keep((scene, box), lambda: _crop(self._picture(scene), box))
+        return self._keep(scene, (scene, box), lambda picture: _crop(picture, box))
 
     def scene(self, scene: int, frames: Sequence[tuple[Box, str]], *, width: int = 440) -> int | None:
         """A whole scene, at most `width` pixels wide, with (box, colour) frames drawn in."""
-        return self._keep((scene, width, *frames), lambda: _framed(self._picture(scene), frames, width))
+        return self._keep(scene, (scene, width, *frames), lambda picture: _framed(picture, frames, width))
 
-    def _picture(self, scene: int) -> Image.Image:
-        return Image.fromarray(np.ascontiguousarray(self._read(scene)[..., :3], dtype=np.uint8))
-
-    def _keep(self, key: object, draw: Callable[[], Image.Image]) -> int | None:
+    def _keep(self, scene: int, key: object, draw: Callable[[Image.Image], Image.Image]) -> int | None:
         if key not in self._numbers:
-            uri = _data_uri(draw()) if self._left > 0 else ""
+            picture = self._picture(scene)
+            uri = "" if picture is None else _data_uri(draw(picture))
             self._left -= len(uri)
             fits = bool(uri) and self._left >= 0
             self._numbers[key] = len(self.pictures) if fits else None
             self.pictures += [uri] * fits
         return self._numbers[key]
+
+    def _picture(self, scene: int) -> Image.Image | None:
+        if self._left <= 0 or scene in self._unreadable:
+            return None
+        try:
+            pixels = self._read(scene)
+        except (OSError, ValueError) as error:
+            log.warning("a picture is left out: %s", error)
+            self._unreadable.add(scene)
+            return None
+        return Image.fromarray(np.ascontiguousarray(pixels[..., :3], dtype=np.uint8))
 
 
 def _crop(picture: Image.Image, box: Box) -> Image.Image:
@@ -88,38 +100,15 @@ def _data_uri(picture: Image.Image) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(target.getvalue()).decode()}"
 
 
-def read_finds(path: Path, names: Sequence[str], *, score: float) -> list[np.ndarray] | None:
-    """Of each named scene the boxes (n, 4), xyxy, original pixels, with at least that score, best first, from
-    a detections.npz. None if there is no such file or it is cut off."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            images, boxes, scores = file["images"], file["boxes"], file["scores"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return None
-    order = np.argsort(-scores, kind="stable")
-    order = order[scores[order] >= score]
-    where, boxes = images[order].astype(str), boxes[order]
-    return [boxes[where == name] for name in names]
-
-
-def judge(found: np.ndarray, scene: Scene) -> list[tuple[Box, str]]:
-    """Frames for a picture: found people green, false alarms red, missed people amber.
-
-    A person is found by the best-scored detection with IoU >= 0.5; people to be ignored are neither.
-    """
-    overlap = box_iou(as_tensor(found).float(), as_tensor(scene.boxes).float()).numpy()
-    free = np.ones(len(scene.boxes), bool)
-    frames: list[tuple[Box, str]] = []
-    for box, row in zip(found, overlap, strict=True):
-        matches = np.flatnonzero((row >= 0.5) & free)
-        ignored = bool((row[scene.ignore] >= 0.5).any())
-        if len(matches):
-            match = matches[row[matches].argmax()]
-            free[match], ignored = False, bool(scene.ignore[match])
-        if not ignored:
-            frames.append((_box(box), RIGHT if len(matches) else WRONG))
-    missed = scene.boxes[free & ~scene.ignore]
-    return [*((_box(box), MISSED) for box in missed), *frames]
+def frames(scene: Scene, found: np.ndarray) -> list[tuple[Box, str]]:
+    """Frames for a picture of a scene in which `found` (n, 4) was detected: missed people amber, right
+    detections green, false alarms red. What is right is what the evaluation counts as right; a detection that
+    it leaves out of the count has no frame."""
+    people, ignored = targets([scene])
+    matches = match(people, ignored, stack([found]))
+    drawn = zip(found[matches.counted], matches.right[matches.counted], strict=True)
+    missed = [(_box(box), MISSED) for box in people.boxes[~matches.found]]
+    return [*missed, *((_box(box), RIGHT if right else WRONG) for box, right in drawn)]
 
 
 def _box(values: np.ndarray) -> Box:
