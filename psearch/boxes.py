@@ -31,9 +31,10 @@ def encode(boxes: Tensor, anchors: Tensor) -> Tensor:
 
 
 def decode(deltas: Tensor, anchors: Tensor) -> Tensor:
-    """The boxes (…, 4) that deltas (…, 4) describe relative to anchors; inverse of `encode`."""
+    """The boxes (…, 4) that deltas (…, 4) describe relative to anchors; inverse of `encode`, rounded as
+    torchvision's `BoxCoder` does."""
     size = anchors[..., 2:] - anchors[..., :2]
-    centre = (anchors[..., :2] + anchors[..., 2:]) / 2 + deltas[..., :2] * size
+    centre = (anchors[..., :2] + size / 2) + deltas[..., :2] * size
     half = size * torch.exp(deltas[..., 2:].clamp(max=LARGEST_SCALE)) / 2
     return torch.cat([centre - half, centre + half], dim=-1)
 

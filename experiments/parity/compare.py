@@ -3,9 +3,9 @@
     python experiments/parity/compare.py --seqnet CHECKOUT --nae CHECKOUT [--write FILE.json]
 
 CHECKOUT: a working copy of https://github.com/serend1p1ty/SeqNet (edec285) and of
-https://github.com/DeanChan/NAE4PS (ec43d1e). Both see the same tensors, made from seeds by `tests/seeded.py`; what
-psearch computes, it computes from a checkpoint file that their program wrote. FILE: the numbers of the fixture
-that `tests/models/test_public.py` holds psearch against where no checkout is at hand.
+https://github.com/DeanChan/NAE4PS (ec43d1e). Both see the same tensors, made from seeds by `tests/seeded.py`;
+what psearch computes, it computes from a checkpoint file that their program wrote. FILE: the numbers of the
+fixture that `tests/models/test_public.py` holds psearch against where no checkout is at hand.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from psearch.runs import checkpoint  # noqa: E402
 from psearch.runs.importers import seqnet as importer  # noqa: E402
 from psearch.studies.recipe import restored_task  # noqa: E402
 from psearch.tasks.search import SearchTask  # noqa: E402
-from psearch.types import UNLABELLED, Batch  # noqa: E402
+from psearch.types import UNLABELLED, Batch, Propose  # noqa: E402
 from tests import seeded  # noqa: E402
 
 NMS = {"seqnet": 0.5, "nae": 0.4}
@@ -111,7 +111,7 @@ def ours(kind: str, network: nn.Module) -> SearchTask:
 def batch_of(pictures: list[Tensor], boxes: list[Tensor], ids: list[Tensor]) -> Batch:
     height, width = (max(picture.shape[i] for picture in pictures) for i in (1, 2))
     images = torch.zeros(len(pictures), 3, height, width)
-    for row, picture in zip(images, pictures):
+    for row, picture in zip(images, pictures, strict=True):
         row[:, : picture.shape[1], : picture.shape[2]] = picture
     sizes = torch.tensor([picture.shape[1:] for picture in pictures])
     ignore = [torch.zeros(len(each), dtype=torch.bool) for each in boxes]
@@ -132,7 +132,7 @@ def inference(kind: str, network: nn.Module, what: str) -> list[dict[str, Any]]:
         output = mine(batch.images)
         [here] = detections(output, batch, score_threshold=0.5, nms_threshold=NMS[kind], max_detections=300)
         here = weighted(here)
-        embedded = mine(batch.images, lambda propose: [query]).embeddings
+        embedded = mine(batch.images, partial(given_boxes, query)).embeddings
         sought = torch.cat(queries(network, picture, query))
         pairs = {
             "boxes": (torch.from_numpy(here.boxes), theirs["boxes"]),
@@ -147,6 +147,11 @@ def inference(kind: str, network: nn.Module, what: str) -> list[dict[str, Any]]:
         print(f"    picture {index}: {len(theirs['boxes'])} detections, scores {spread(theirs['scores'])}")
     tell(what, **most)
     return found
+
+
+def given_boxes(boxes: Tensor, propose: Propose) -> list[Tensor]:
+    """The pick of a query: its own box."""
+    return [boxes]
 
 
 def queries(network: nn.Module, picture: Tensor, boxes: Tensor) -> list[Tensor]:
@@ -207,8 +212,8 @@ def training_step(kind: str, network: nn.Module) -> dict[str, float]:
     whole = torch.cat([(a - b).flatten() for a, b in pairs]).norm()
     norm = torch.cat([b.flatten() for _, b in pairs]).norm()
     apart = sorted(
-        (float((a - b).norm() / b.norm()), name)
-        for (a, b), name in zip(pairs, [name for name in names.values() if name in given])
+        (float((a - b).norm() / b.norm()), float(b.norm() / norm), name)
+        for (a, b), name in zip(pairs, [name for name in names.values() if name in given], strict=True)
         if b.norm() > 1e-6 * norm  # that of a bias before a norm is nothing but rounding
     )
     print(f"    gradients furthest apart: {apart[-3:]}")
@@ -275,7 +280,7 @@ def training(kind: str, network: nn.Module, steps: int) -> None:
         for name, loss in theirs.items():
             most[name] = max(most.get(name, 0.0), difference(mine[name], loss))
     print(
-        f"    total loss {trace[0]:.3f} -> {trace[-1]:.3f}; CPU seconds theirs {spent[0]:.1f}, ours {spent[1]:.1f}"
+        f"    total loss {trace[0]:.3f} -> {trace[-1]:.3f}; CPU s theirs {spent[0]:.1f}, ours {spent[1]:.1f}"
     )
     tell(f"{kind} losses over {steps} steps, absolute", **most)
     tell(f"{kind} table and queue after {steps} steps", **memories(task, network))

@@ -1,8 +1,8 @@
 """The published programs of SeqNet and NAE, imported from a checkout of theirs so that they can be run beside
 psearch. Nothing of theirs is in this repository; `load(kind, checkout)` says where it lies.
 
-Both were written for other versions of what they import: stand-ins are put in place of yacs, huepy and cPickle,
-of which neither network needs more than a name, and torchvision's ResNet comes without its download.
+Both were written for other versions of what they import: stand-ins are put in place of yacs, huepy and
+cPickle, of which neither network needs more than a name, and torchvision's ResNet comes without its download.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _AsGiven(nn.Module):
         sizes = [(image.shape[1], image.shape[2]) for image in images]
         height, width = (-(-max(size[i] for size in sizes) // 32) * 32 for i in (0, 1))
         whole = torch.zeros(len(images), 3, height, width)
-        for row, image in zip(whole, images):
+        for row, image in zip(whole, images, strict=True):
             row[:, : image.shape[1], : image.shape[2]] = image
         return ImageList(whole, sizes), targets
 

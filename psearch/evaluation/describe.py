@@ -16,8 +16,8 @@ from psearch.evaluation.inference import SearchNetwork, infer_scenes
 from psearch.types import UNLABELLED, Batch, Detections, Query, Scene, SearchOutput
 
 LEAST_SIDE = 1e-2
-"""Shortest side of a detection, input pixels, as in torchvision: what is left of a box outside of the picture is
-none."""
+"""Shortest side of a detection, input pixels, as in torchvision: what clipping left of a box outside of the
+picture is none."""
 
 
 @dataclass(frozen=True, eq=False)

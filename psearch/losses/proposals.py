@@ -21,8 +21,8 @@ class ProposalLoss:
     batch_size_per_image: anchors per image. positive_fraction: largest share of persons among them.
     fg_iou_thresh: an anchor is a person from this IoU on, or if it is the best of a person. bg_iou_thresh: it
     is background below this one. shared_best: the best anchor of a person is one even if it overlaps somebody
-    else more, and then stands for that one, as in torchvision and so in SeqNet and NAE; otherwise a person's best
-    is sought among the anchors that overlap nobody more.
+    else more, and then stands for that one, as in torchvision and so in SeqNet and NAE; otherwise a person's
+    best is sought among the anchors that overlap nobody more.
     """
 
     batch_size_per_image: int = 256

@@ -85,9 +85,9 @@ def _unreadable(path: Path | str, error: Exception) -> str:
     foreign = re.search(r"GLOBAL (\S+)", str(error))
     if foreign:
         return (
-            f"the checkpoint {path} holds a Python object ({foreign[1]}), and to read one is to run what the "
-            "file says: psearch reads tensors and plain values only. Write the weights alone, where the file "
-            "comes from: torch.save({'model': model.state_dict()}, FILE)"
+            f"the checkpoint {path} cannot be read: it holds a Python object ({foreign[1]}), and to read one "
+            "is to run what the file says. Write the weights alone, where the file comes from: "
+            "torch.save({'model': model.state_dict()}, FILE)"
         )
     told = (str(error).strip() or type(error).__name__).splitlines()[0]
     reason = "it is no file of torch.save" if "weights_only" in told or "Weights only" in told else told

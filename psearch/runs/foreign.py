@@ -68,10 +68,8 @@ def imported(state: Any, path: Path | str) -> dict[str, Any]:
     _check(found, tensors, path)
     used = set(found.names.values())
     left = ", ".join(sorted(set(tensors) - used)) or "none"
-    _tell(
-        f"{path}: {found.kind}; {len(used)} of its {len(tensors)} tensors used; left over: {left}; missing: none"
-    )
-    epoch = state.get("epoch")
+    count = f"{len(used)} of its {len(tensors)} tensors used"
+    _tell(f"{path}: {found.kind}; {count}; left over: {left}; missing: none")
     return {
         "config": {
             "data": {},
@@ -83,7 +81,7 @@ def imported(state: Any, path: Path | str) -> dict[str, Any]:
         "facts": dict(found.facts),
         "network": dict(found.network),
         "criterion": dict(found.criterion),
-        "epoch": epoch if isinstance(epoch, int) else None,
+        "epoch": None,
         "seconds": None,
     }
 
@@ -113,7 +111,7 @@ def _importers() -> Iterator[tuple[str, Any]]:
 def _tensors(state: Any, path: Path | str) -> dict[str, Tensor]:
     """Name -> tensor of the network in a file, without the prefix of a wrapper."""
     if not isinstance(state, Mapping):
-        raise ValueError(f"the checkpoint {path} holds a {type(state).__name__}, and no network")
+        raise ValueError(f"the checkpoint {path} is not ours: it holds a {type(state).__name__}")
     held = next((state[key] for key in HOLDERS if isinstance(state.get(key), Mapping)), state)
     tensors = {str(name): value for name, value in held.items() if isinstance(value, Tensor)}
     if not tensors:

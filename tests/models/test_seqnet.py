@@ -138,7 +138,8 @@ def test_a_detection_has_the_score_of_the_first_stage() -> None:
     [first] = output.stages
     counts = [len(each) for each in first.boxes]
     scores = first.box_logits.softmax(dim=1)[:, 1].split(counts)
-    ranked = torch.cat([each.sort(descending=True).values[: len(b)] for each, b in zip(scores, output.boxes)])
+    pairs = zip(scores, output.boxes, strict=True)
+    ranked = torch.cat([each.sort(descending=True).values[: len(boxes)] for each, boxes in pairs])
     torch.testing.assert_close(output.scores, ranked)
     assert student.eval() and network(first_score=False).eval()(batch.images).scores is None
 
@@ -193,8 +194,8 @@ def test_regions_without_half_pixel_correction(samples: int) -> None:
 
 
 def test_padding_changes_nothing_but_the_maps_that_hold_it() -> None:
-    """A picture is padded to multiples of 32 by the network itself, its proposals end where it ends, and the maps
-    it publishes are as large as another network's."""
+    """A picture is padded to multiples of 32 by the network itself, its proposals end where it ends, and the
+    maps it publishes are as large as another network's."""
     student = nae().eval()
     images = toys.batch().images[:1, :, :48, :80]
     alone = student(images)

@@ -73,8 +73,8 @@ def test_a_published_file_becomes_the_network_it_holds(
 
 
 def test_older_words_are_read_too(published: Callable[[str], Tensors], tmp_path: Path) -> None:
-    """torchvision before 0.13 called the convolution of the proposals otherwise, torch before 0.4.1 counted no
-    batches, and a box layer need not have a norm."""
+    """torchvision before 0.13 called the convolution of the proposals otherwise, torch before 0.4.1 counted
+    no batches, and a box layer need not have a norm."""
     tensors = published("nae")
     older = {
         name.replace("conv.0.0.", "conv."): value
@@ -162,7 +162,7 @@ FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
         r"no network that psearch knows.*; it holds c2.0.bn1.bias, .* and \d+ more",
     ),
     "no tensors": (lambda path: torch.save({"a": 1}, path), "holds no network, but a"),
-    "a list": (lambda path: torch.save([1, 2], path), "holds a list, and no network"),
+    "a list": (lambda path: torch.save([1, 2], path), "it holds a list"),
     "objects": (
         lambda path: torch.save({"model": {}, "cfg": argparse.Namespace(lr=1)}, path),
         r"holds a Python object \(argparse.Namespace\).*Write the weights alone",

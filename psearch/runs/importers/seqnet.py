@@ -59,8 +59,8 @@ def recognises(names: frozenset[str]) -> bool:
 
 
 def network_of(tensors: Mapping[str, Tensor]) -> Import:
-    """See `psearch.runs.foreign`. The look-up table and the circular queue come along; where the queue goes on
-    writing is not in such a file: at its first row."""
+    """See `psearch.runs.foreign`. The look-up table and the circular queue come along; where the queue goes
+    on writing is not in such a file: at its first row."""
     file = _File(tensors)
     with torch.device("meta"):
         skeleton = file.skeleton().state_dict()
