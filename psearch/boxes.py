@@ -95,7 +95,8 @@ def best_of_any(boxes: Tensor, targets: Tensor) -> Tensor:
         return torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
     ious = box_iou(boxes, targets)
     highest = ious.amax(dim=0)
-    return ((ious == highest) & (highest > 0)).any(dim=1)
+    unbeaten: Tensor = (ious == highest) & (highest > 0)
+    return unbeaten.any(dim=1)
 
 
 def best_of_each(boxes: Tensor, targets: Boxes, ignore: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ SHAPES = ((96, 160), (128, 96), (100, 170))
 PROPOSALS, SAMPLED = 40, 24
 """Proposals kept, and boxes sampled per picture in training: few, so that a processor has done in seconds."""
 
-RESCALER = {"running_mean": 16.0, "running_var": 0.5}
+RESCALER = {"running_mean": 104.0, "running_var": 256.0}
 """About what the length of an embedding of such weights is, so that scores are spread over 0…1."""
 
 

@@ -29,7 +29,6 @@ import public  # noqa: E402
 
 from psearch.engine.optimization import Optimization, warmup_milestones  # noqa: E402
 from psearch.evaluation.describe import detections  # noqa: E402
-from psearch.evaluation.evaluator import weighted  # noqa: E402
 from psearch.losses.identity import IdentityMemory  # noqa: E402
 from psearch.models.oim import OIMNetwork  # noqa: E402
 from psearch.runs import checkpoint  # noqa: E402
@@ -60,9 +59,9 @@ def main() -> None:
     parser.add_argument("--seqnet", type=Path, required=True)
     parser.add_argument("--nae", type=Path, required=True)
     parser.add_argument("--write", type=Path)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=20, help="of training; 0 for none")
     parser.add_argument("--only", choices=["seqnet", "nae"])
-    parser.add_argument("--published-limits", action="store_true", help="all proposals and sampled boxes")
+    parser.add_argument("--published-limits", action="store_true", help="all proposals and boxes")
     global few
     given = parser.parse_args()
     few = not given.published_limits
@@ -79,6 +78,8 @@ def compare(kind: str, checkout: Path, steps: int) -> None:
     numbers = fixture[kind] = {}
     numbers["inference"] = inference(kind, network, f"{kind} inference, seeded weights")
     numbers["losses"] = training_step(kind, network)
+    if not steps:
+        return
     network = seeded_network(kind, checkout)
     training(kind, network, steps)
     inference(kind, network, f"{kind} inference after {steps} steps")
@@ -131,13 +132,12 @@ def inference(kind: str, network: nn.Module, what: str) -> list[dict[str, Any]]:
         batch = batch_of([picture], [query], [torch.zeros(2, dtype=torch.long)])
         output = mine(batch.images)
         [here] = detections(output, batch, score_threshold=0.5, nms_threshold=NMS[kind], max_detections=300)
-        here = weighted(here)
         embedded = mine(batch.images, partial(given_boxes, query)).embeddings
         sought = torch.cat(queries(network, picture, query))
         pairs = {
             "boxes": (torch.from_numpy(here.boxes), theirs["boxes"]),
             "scores": (torch.from_numpy(here.scores), theirs["scores"]),
-            "embeddings": (torch.from_numpy(here.embeddings), theirs["embeddings"]),
+            "embeddings": (torch.from_numpy(here.embeddings * here.scores[:, None]), theirs["embeddings"]),
             "query": (embedded, sought),
         }
         for name, (left, right) in pairs.items():

@@ -190,12 +190,13 @@ class Evaluator:
             )
         return search_galleries(
             found.split.scenes,
-            [weighted(each) for each in found.detections] if self.confidence_weighted else found.detections,
+            found.detections,
             found.queries,
             found.embeddings,
             galleries,
             protocol=protocol,
             rerank=self.rerank,
+            confidence_weighted=self.confidence_weighted,
             keep_top=self.keep_top,
             device=found.device,
         )
@@ -238,11 +239,6 @@ class Evaluator:
             query_embeddings=found.embeddings[: len(found.split.queries)],
             result=result,
         )
-
-
-def weighted(found: Detections) -> Detections:
-    """Detections with embeddings as long as their scores, so that dot products are weighted with them."""
-    return replace(found, embeddings=found.embeddings * found.scores[:, None])
 
 
 @dataclass(frozen=True, eq=False)

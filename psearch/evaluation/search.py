@@ -70,6 +70,7 @@ def search_galleries(
     *,
     protocol: Protocol = STRICT,
     rerank: Rerank | None = None,
+    confidence_weighted: bool = False,
     keep_top: int = 20,
     device: torch.device | str = "cpu",
 ) -> dict[str, SearchResult]:
@@ -82,7 +83,11 @@ def search_galleries(
     for wanted in galleries.values():
         check_galleries(scenes, wanted)
     pool = pool_detections(
-        scenes, detections, score_threshold=protocol.score_threshold, width=embeddings.shape[1]
+        scenes,
+        detections,
+        score_threshold=protocol.score_threshold,
+        width=embeddings.shape[1],
+        weighted=confidence_weighted,
     )
     identities = {query.identity for query in queries}
     sightings = find_sightings(scenes, pool, identities, first_box_only=protocol.first_box_only)

@@ -92,7 +92,7 @@ class ContextMatching:
         revised = similarities.copy()
         nearest = candidates[most_similar(similarities[candidates], self.k1)]
         scenes = np.unique(pool.scene[nearest])
-        company = _unit(pool.embeddings[self._company(query, pool)])
+        company = pool.unweighted(self._company(query, pool))
         for start, count in zip(pool.boxes.starts[scenes], pool.boxes.counts[scenes], strict=True):
             rows = slice(start, start + count)
             weights = np.vstack([similarities[rows], company @ pool.embeddings[rows].T])
@@ -107,12 +107,6 @@ class ContextMatching:
         rows = np.arange(start, start + pool.boxes.counts[query.scene])
         others = rows[iou(pool.boxes.boxes[rows], query.box) <= self.overlap]
         return others[np.argsort(-pool.scores[others], kind="stable")][: self.k2 - 1]
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    """Embeddings at unit length: people of the query's own scene are not weighted with their scores."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.maximum(lengths, np.finfo(rows.dtype).tiny)
 
 
 def most_similar(values: np.ndarray, k: int) -> Integers:

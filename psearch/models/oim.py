@@ -128,7 +128,7 @@ class OIMNetwork(Network):
             return proposed[-1]
 
         boxes = pick(propose)
-        scored = dict(zip(ANCHORS, score(), strict=True)) if wanted & set(ANCHORS) else {}
+        scored: dict[str, Any] = dict(zip(ANCHORS, score(), strict=True)) if wanted & set(ANCHORS) else {}
         return SearchOutput(
             features=features,
             proposals=proposed[-1] if proposed else None,
@@ -143,7 +143,7 @@ class OIMNetwork(Network):
         bounds = size if isinstance(size, Tensor) else (size[0], size[1])
         return self.proposals.propose(anchors, objectness, deltas, bounds)
 
-    def _describe(self, shared: Tensor, boxes: Boxes, wanted: frozenset[str]) -> dict[str, Tensor]:
+    def _describe(self, shared: Tensor, boxes: Boxes, wanted: frozenset[str]) -> dict[str, Any]:
         """The wanted ones of `DESCRIBED`."""
         if not wanted & DESCRIBED:
             return {}

@@ -147,7 +147,7 @@ class QEEPSNetwork(OIMNetwork):
             **self._compare(shared, boxes, region),
         )
 
-    def _compare(self, shared: Tensor, boxes: Boxes, region: Tensor) -> dict[str, Tensor]:
+    def _compare(self, shared: Tensor, boxes: Boxes, region: Tensor) -> dict[str, Any]:
         """The outputs at the boxes and at the queries' regions (b, c, *region_size). All of them go through
         the head at once, so that its norms see one mixture in training and in use."""
         cut = torch.cat([self._cut(shared, boxes), region])

@@ -105,7 +105,7 @@ class SeqNetwork(OIMNetwork):
             return first[-1].boxes
 
         boxes = pick(propose)
-        scored = dict(zip(ANCHORS, score(), strict=True)) if wanted & set(ANCHORS) else {}
+        scored: dict[str, Any] = dict(zip(ANCHORS, score(), strict=True)) if wanted & set(ANCHORS) else {}
         described = self._describe(shared, boxes, wanted)
         used = first[-1:] if self.first_score and not self.training and "box_logits" in described else []
         return SearchOutput(
@@ -123,7 +123,7 @@ class SeqNetwork(OIMNetwork):
         outputs = self._plain(self.first(self.backbone.head(self._cut(shared, boxes))))
         return Stage(boxes, outputs["box_logits"], outputs["box_deltas"])
 
-    def _describe(self, shared: Tensor, boxes: Boxes, wanted: frozenset[str]) -> dict[str, Tensor]:
+    def _describe(self, shared: Tensor, boxes: Boxes, wanted: frozenset[str]) -> dict[str, Any]:
         if not wanted & DESCRIBED:
             return {}
         cut = self._cut(shared, boxes)

@@ -93,7 +93,7 @@ def _tell(what: str) -> None:
 
 
 def _importer(tensors: Mapping[str, Tensor]) -> Importer:
-    known = list(_importers())
+    known: list[tuple[str, Importer]] = list(_importers())
     for _, importer in known:
         if importer.recognises(frozenset(tensors)):
             return importer

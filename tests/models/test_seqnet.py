@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import roi_align
 
 from psearch.boxes import decode, match
+from psearch.evaluation.describe import postprocess
 from psearch.losses.criterion import SearchCriterion
 from psearch.losses.identity import IdentityMemory
 from psearch.losses.proposals import ProposalLoss
@@ -225,3 +227,19 @@ def test_rows_of_one_class_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     output.box_deltas.square().sum().backward()
     gradient: Tensor = student.regions.boxes.deltas[1].bias.grad
     assert (gradient[:4] == 0).all() and (gradient[4:] != 0).all()
+
+
+def test_a_detection_needs_a_hundredth_of_a_pixel() -> None:
+    """What clipping leaves of a box outside of the picture is none."""
+    boxes = torch.tensor([[0.0, 10, 20, 10.005], [0.0, 10, 20, 10.1]])
+    rows = postprocess(boxes, torch.ones(2), score_threshold=0.5, nms_threshold=0.5, max_detections=9)
+    assert rows.tolist() == [1]
+
+
+def test_decoding_rounds_as_torchvision_does() -> None:
+    torch.manual_seed(0)
+    corner = torch.rand(500, 2) * 900
+    boxes = torch.cat([corner, corner + torch.rand(500, 2) * 300], dim=1)
+    deltas = torch.randn(500, 4)
+    theirs = BoxCoder((1.0, 1.0, 1.0, 1.0)).decode_single(deltas, boxes)
+    assert torch.equal(decode(deltas, boxes), theirs)

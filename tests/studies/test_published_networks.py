@@ -1,4 +1,4 @@
-"""SeqNet and NAE in studies: as students, as teachers, from their authors' files, by every part of the config."""
+"""SeqNet and NAE in studies: as students, as teachers, from their authors' files, by every config file."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ BUDGET = {
 }
 """Proposals of both programs' default configs."""
 
-DEPTHS = {(2, 2, 2, 2, 2): 18, (3, 4, 6, 3, 2): 34, (3, 4, 6, 3, 3): 50}
+DEPTHS: dict[tuple[int, ...], int] = {(2, 2, 2, 2, 2): 18, (3, 4, 6, 3, 2): 34, (3, 4, 6, 3, 3): 50}
 """Blocks of the four stages and convolutions of a block -> ResNet."""
 
 HEADS = "roi_heads."
