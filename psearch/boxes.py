@@ -31,9 +31,10 @@ def encode(boxes: Tensor, anchors: Tensor) -> Tensor:
 
 
 def decode(deltas: Tensor, anchors: Tensor) -> Tensor:
-    """The boxes (…, 4) that deltas (…, 4) describe relative to anchors; inverse of `encode`."""
+    """The boxes (…, 4) that deltas (…, 4) describe relative to anchors; inverse of `encode`, rounded as
+    torchvision's `BoxCoder` does."""
     size = anchors[..., 2:] - anchors[..., :2]
-    centre = (anchors[..., :2] + anchors[..., 2:]) / 2 + deltas[..., :2] * size
+    centre = (anchors[..., :2] + size / 2) + deltas[..., :2] * size
     half = size * torch.exp(deltas[..., 2:].clamp(max=LARGEST_SCALE)) / 2
     return torch.cat([centre - half, centre + half], dim=-1)
 
@@ -86,6 +87,16 @@ def _best_of_target(matched: Match) -> Tensor:
     target, iou = matched.target, matched.iou
     highest = iou.new_zeros(int(target.max()) + 1).scatter_reduce(0, target, iou, "amax")
     return (iou > 0.1) & (iou >= highest[target])
+
+
+def best_of_any(boxes: Tensor, targets: Tensor) -> Tensor:
+    """(n,) bool: the boxes (n, 4) that no other beats for one of the targets (m, 4)."""
+    if len(targets) == 0:
+        return torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
+    ious = box_iou(boxes, targets)
+    highest = ious.amax(dim=0)
+    unbeaten: Tensor = (ious == highest) & (highest > 0)
+    return unbeaten.any(dim=1)
 
 
 def best_of_each(boxes: Tensor, targets: Boxes, ignore: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

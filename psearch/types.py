@@ -32,6 +32,19 @@ Pick = Callable[[Propose], Boxes]
 takes the proposals (`lambda propose: propose()`), a query and a teacher have their boxes given."""
 
 
+@dataclass(frozen=True)
+class StagedPick:
+    """A pick for networks whose proposals come from a stage that describes boxes itself (SeqNet): `first`
+    decides which boxes that stage describes, `last` which ones the last stage does. A network of one stage
+    calls it like any pick, and sees `last` alone."""
+
+    first: Pick
+    last: Pick
+
+    def __call__(self, propose: Propose) -> Boxes:
+        return self.last(propose)
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """One whole picture and the people in it.
@@ -178,11 +191,23 @@ class Tap(NamedTuple):
 
 class AnchorGrid(NamedTuple):
     """The anchors a network's proposals start from: sizes (square roots of areas, input pixels), aspects
-    (height over width), all of them at every `stride` input pixels."""
+    (height over width), all of them at every `stride` input pixels. corner: rounded to whole pixels and
+    centred at the corner of a cell, as torchvision has them, instead of at its centre."""
 
     sizes: tuple[float, ...]
     aspects: tuple[float, ...]
     stride: int
+    corner: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What a stage before the last one computed: per image its boxes (n, 4), and for the rows that follow
+    them box_logits (N, 2) and box_deltas (N, 4), as in `SearchOutput`."""
+
+    boxes: Boxes
+    box_logits: Tensor
+    box_deltas: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +220,9 @@ class SearchOutput:
     proposals: per image (m, 4), detached; None if `pick` did not call for them.
     boxes: per image (n, 4), what `pick` returned; the rows below follow them, N = sum of n.
     box_logits: (N, 2), background then person; box_deltas: (N, 4) relative to `boxes`;
-    embeddings: (N, d), unit length.
+    embeddings: (N, d), unit length. scores: (N,) probability of a person in use, for a network that takes it
+    from elsewhere than `box_logits`. stages: what the stages before the last one computed for training, first
+    one first.
 
     What depends on a query, one per image, and is None without one:
     query_objectness: (b, a) logits, "the query's person is here". query_embeddings: (b, d), unit length.
@@ -211,6 +238,8 @@ class SearchOutput:
     box_logits: Tensor | None = None
     box_deltas: Tensor | None = None
     embeddings: Tensor | None = None
+    scores: Tensor | None = None
+    stages: tuple[Stage, ...] = ()
     query_objectness: Tensor | None = None
     query_embeddings: Tensor | None = None
     similarity: Tensor | None = None

@@ -88,11 +88,11 @@ def _same(one: AnchorGrid, other: AnchorGrid) -> bool:
     close = all(
         len(a) == len(b) and torch.allclose(torch.tensor(a), torch.tensor(b), rtol=1e-3) for a, b in pairs
     )
-    return close and one.stride == other.stride
+    return close and one.stride == other.stride and one.corner == other.corner
 
 
 def _words(grid: AnchorGrid | None) -> str:
     if grid is None:
         return "none"
     sizes, aspects = (" ".join(f"{value:.4g}" for value in values) for values in grid[:2])
-    return f"(sizes {sizes}; aspects {aspects}; stride {grid.stride})"
+    return f"(sizes {sizes}; aspects {aspects}; stride {grid.stride}{', corner' if grid.corner else ''})"

@@ -15,6 +15,10 @@ from psearch.boxes import clip, decode
 from psearch.evaluation.inference import SearchNetwork, infer_scenes
 from psearch.types import UNLABELLED, Batch, Detections, Query, Scene, SearchOutput
 
+LEAST_SIDE = 1e-2
+"""Shortest side of a detection, input pixels, as in torchvision: what clipping left of a box outside of the
+picture is none."""
+
 
 @dataclass(frozen=True, eq=False)
 class Described:
@@ -108,14 +112,16 @@ def detections(
 ) -> list[Detections]:
     """Post-processing: the detections of each image of the batch, best score first, in original pixels.
 
-    output: box_logits, box_deltas and embeddings of the described `boxes`. score_threshold: lowest
-    probability of a person kept (>=). nms_threshold: IoU above which the lower-scored of two is dropped.
+    output: box_logits, box_deltas and embeddings of the described `boxes`; `scores`, where there are some,
+    stand in for the probabilities of the logits. score_threshold: lowest probability of a person kept (>=).
+    nms_threshold: IoU above which the lower-scored of two is dropped.
     max_detections: per image. The embedding is computed at the proposal, before box refinement, as in OIM.
     """
     if output.box_logits is None or output.box_deltas is None or output.embeddings is None:
         raise ValueError("this network does not detect: give it boxes instead")
     counts = [len(boxes) for boxes in output.boxes]
-    people = output.box_logits.float().softmax(dim=1)[:, 1].split(counts)
+    scores = output.box_logits.float().softmax(dim=1)[:, 1] if output.scores is None else output.scores
+    people = scores.float().split(counts)
     deltas, embeddings = output.box_deltas.float().split(counts), output.embeddings.float().split(counts)
     found = []
     for index, boxes in enumerate(output.boxes):
@@ -138,7 +144,8 @@ def postprocess(
 ) -> Tensor:
     """Rows (k,) of boxes (n, 4) left by score threshold, area, non-maximum suppression and number, best
     first."""
-    rows = torch.nonzero((scores >= score_threshold) & (boxes[:, 2:] > boxes[:, :2]).all(dim=1)).flatten()
+    large = (boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE).all(dim=1)
+    rows = torch.nonzero((scores >= score_threshold) & large).flatten()
     return rows[suppress(boxes[rows], scores[rows], nms_threshold)[:max_detections]]
 
 

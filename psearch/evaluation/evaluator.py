@@ -20,6 +20,9 @@ from psearch.types import Batch, Detections, Query, Split
 
 OWN = "own"
 
+WEIGHTED = "embedding, times the detection's score"
+"""What the record calls confidence-weighted similarity."""
+
 EMBEDDING = "embedding"
 """What the record calls the similarity of two embeddings that were computed independently."""
 
@@ -33,7 +36,8 @@ class Evaluator:
     low_score_threshold: the second, lower one that detection is measured at. nms_threshold: IoU above which a
     detection is dropped. max_detections: per scene. protocol: name of the search protocol; also_protocols:
     names of further ones whose results stand beside it (see `protocols`). rerank: see `ContextMatching`.
-    keep_top: ranked detections kept per query.
+    confidence_weighted: similarities are multiplied with the score of the detection (CWS, Chen et al. 2020),
+    as the evaluators of NAE and SeqNet have it. keep_top: ranked detections kept per query.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Evaluator:
         protocol: str = "strict",
         also_protocols: Sequence[str] = ("strict", "legacy"),
         rerank: Rerank | None = None,
+        confidence_weighted: bool = False,
         keep_top: int = 20,
     ) -> None:
         if not 0 <= low_score_threshold <= score_threshold <= 1:
@@ -59,7 +64,7 @@ class Evaluator:
             replace(named(name), score_threshold=score_threshold)
             for name in (protocol, *(name for name in also_protocols if name != protocol))
         )
-        self.rerank, self.keep_top = rerank, keep_top
+        self.rerank, self.keep_top, self.confidence_weighted = rerank, keep_top, confidence_weighted
 
     def __call__(
         self,
@@ -191,9 +196,15 @@ class Evaluator:
             galleries,
             protocol=protocol,
             rerank=self.rerank,
+            confidence_weighted=self.confidence_weighted,
             keep_top=self.keep_top,
             device=found.device,
         )
+
+    def _similarity(self, found: _Found) -> str:
+        """What detections are ranked by, as the record names it."""
+        weighs = self.confidence_weighted and found.pair_detections is None
+        return WEIGHTED if weighs else found.similarity
 
     def _record(
         self, found: _Found, queries: Sequence[Query], protocol: Protocol, result: SearchResult
@@ -217,7 +228,7 @@ class Evaluator:
                 "low": self.low_score_threshold,
                 "nms": self.nms_threshold,
                 "limit": self.max_detections,
-                "similarity": found.similarity,
+                "similarity": self._similarity(found),
                 "rerank": None if self.rerank is None else repr(self.rerank),
                 **search_counts(result),
             },

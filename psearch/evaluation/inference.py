@@ -110,6 +110,7 @@ def _first_rows(output: SearchOutput, counts: Sequence[int], sizes: Sequence[int
         box_logits=proposed(output.box_logits),
         box_deltas=proposed(output.box_deltas),
         embeddings=proposed(output.embeddings),
+        scores=proposed(output.scores),
     )
 
 

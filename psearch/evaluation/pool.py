@@ -16,7 +16,7 @@ class Pool:
     """N detections of S scenes, in scene order.
 
     boxes: N boxes, original pixels. scores: (N,). embeddings: (N, d). scene: (N,) the scene each lies in;
-    detection: (N,) its index among that scene's detections.
+    detection: (N,) its index among that scene's detections. weighted: embeddings are multiplied by scores.
     """
 
     boxes: RaggedBoxes
@@ -24,12 +24,24 @@ class Pool:
     embeddings: np.ndarray
     scene: Integers
     detection: Integers
+    weighted: bool = False
+
+    def unweighted(self, rows: Integers) -> np.ndarray:
+        """Embeddings of some detections, as they were given."""
+        given = self.embeddings[rows]
+        return given / self.scores[rows, None] if self.weighted else given
 
 
 def pool_detections(
-    scenes: Sequence[Scene], detections: Sequence[Detections], *, score_threshold: float, width: int
+    scenes: Sequence[Scene],
+    detections: Sequence[Detections],
+    *,
+    score_threshold: float,
+    width: int,
+    weighted: bool = False,
 ) -> Pool:
     """Flatten what was detected with at least `score_threshold`; width: length of the queries' embeddings.
+    weighted: multiply embeddings by scores, so that dot products with them are confidence-weighted.
 
     ValueError names the scene whose arrays cannot be used.
     """
@@ -46,7 +58,8 @@ def pool_detections(
     kept = scores >= score_threshold
     fewer = boxes.where(kept)
     detection = concatenated_ranges(np.zeros_like(boxes.counts), boxes.counts)
-    return Pool(fewer, scores[kept], embeddings[kept], fewer.scene, detection[kept])
+    vectors = embeddings[kept] * scores[kept, None] if weighted else embeddings[kept]
+    return Pool(fewer, scores[kept], vectors, fewer.scene, detection[kept], weighted)
 
 
 def _check_shapes(name: str, found: Detections, width: int) -> None:

@@ -70,6 +70,7 @@ def search_galleries(
     *,
     protocol: Protocol = STRICT,
     rerank: Rerank | None = None,
+    confidence_weighted: bool = False,
     keep_top: int = 20,
     device: torch.device | str = "cpu",
 ) -> dict[str, SearchResult]:
@@ -82,7 +83,11 @@ def search_galleries(
     for wanted in galleries.values():
         check_galleries(scenes, wanted)
     pool = pool_detections(
-        scenes, detections, score_threshold=protocol.score_threshold, width=embeddings.shape[1]
+        scenes,
+        detections,
+        score_threshold=protocol.score_threshold,
+        width=embeddings.shape[1],
+        weighted=confidence_weighted,
     )
     identities = {query.identity for query in queries}
     sightings = find_sightings(scenes, pool, identities, first_box_only=protocol.first_box_only)
@@ -188,5 +193,6 @@ def _collected(answers: Sequence[tuple[Ranked, Pool]], keep_top: int) -> SearchR
     ranked = [replace(one, best=one.best + start) for (one, _), start in zip(answers, starts, strict=False)]
     boxes = RaggedBoxes(np.concatenate([pool.boxes.boxes for pool in pools]), np.diff(starts))
     parts = ("scores", "embeddings", "scene", "detection")
-    joined = Pool(boxes, *(np.concatenate([getattr(pool, part) for pool in pools]) for part in parts))
+    rows = {part: np.concatenate([getattr(pool, part) for pool in pools]) for part in parts}
+    joined = Pool(boxes, **rows, weighted=any(pool.weighted for pool in pools))
     return collect(ranked, joined, keep_top)

@@ -92,7 +92,7 @@ class ContextMatching:
         revised = similarities.copy()
         nearest = candidates[most_similar(similarities[candidates], self.k1)]
         scenes = np.unique(pool.scene[nearest])
-        company = pool.embeddings[self._company(query, pool)]
+        company = pool.unweighted(self._company(query, pool))
         for start, count in zip(pool.boxes.starts[scenes], pool.boxes.counts[scenes], strict=True):
             rows = slice(start, start + count)
             weights = np.vstack([similarities[rows], company @ pool.embeddings[rows].T])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,19 @@ from psearch.types import Batch, Pick, SearchOutput
 LOSSES = ("rpn_object", "rpn_box", "roi_class", "roi_box", "identity")
 
 
+def stage_losses(stages: int) -> tuple[str, ...]:
+    """Names of the losses of the stages before the last one."""
+    return tuple(f"stage{number}_{what}" for number in range(1, stages) for what in ("class", "box"))
+
+
 class SearchCriterion(nn.Module):
     """Detection losses of Faster R-CNN plus the OIM loss over the identity memory.
 
     weights: loss name -> weight; 0 means "watch only". guided: name -> further loss, for batches with a
-    query; the identity loss and its memory then see the queries, too. Raises ValueError for a name that is
-    none of LOSSES and not in `guided`, or a weight below zero.
+    query; the identity loss and its memory then see the queries, too. stages, box_code: of the network, see
+    `psearch.models.network.Network`; the stages before the last one have `stage1_class` and `stage1_box` as
+    the last has `roi_class` and `roi_box`. Raises ValueError for a name that is none of LOSSES, of a stage or
+    in `guided`, or a weight below zero.
     """
 
     def __init__(
@@ -34,10 +41,13 @@ class SearchCriterion(nn.Module):
         proposal_loss: ProposalLoss,
         region_sampler: RegionSampler,
         guided: Mapping[str, Guided] | None = None,
+        stages: int = 1,
+        box_code: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
     ) -> None:
         super().__init__()
         self.guided = dict(guided or {})
-        names = (*LOSSES, *self.guided)
+        self.box_code = tuple(box_code)
+        names = (*LOSSES, *stage_losses(stages), *self.guided)
         for name, weight in weights.items():
             if name not in names or weight < 0:
                 raise ValueError(f"weight {name}={weight}: losses are {', '.join(names)}, weights at least 0")
@@ -53,13 +63,23 @@ class SearchCriterion(nn.Module):
         assert output.embeddings is not None
         targets = region_targets(output.boxes, batch, self.region_sampler.fg_iou_thresh)
         embeddings, ids = output.embeddings[targets.person], targets.ids[targets.person]
-        losses = self.proposal_loss(output, batch) | region_losses(output, targets)
+        losses = self.proposal_loss(output, batch)
+        losses |= region_losses(output, targets, box_code=self.box_code) | self._stages(output, batch)
         if batch.query is not None and output.query_embeddings is not None:
             embeddings = torch.cat([embeddings, output.query_embeddings])
             ids = torch.cat([ids, batch.query.ids])
             losses |= {name: loss(output, batch, targets) for name, loss in self.guided.items()}
         self._seen.append((embeddings.detach(), ids))
         return losses | {"identity": self.memory(embeddings, ids)}
+
+    def _stages(self, output: SearchOutput, batch: Batch) -> dict[str, Tensor]:
+        """Class and box losses of the stages before the last one."""
+        losses: dict[str, Tensor] = {}
+        for number, stage in enumerate(output.stages, start=1):
+            targets = region_targets(stage.boxes, batch, self.region_sampler.fg_iou_thresh)
+            found = region_losses(stage, targets, box_code=self.box_code)
+            losses |= {name.replace("roi", f"stage{number}"): loss for name, loss in found.items()}
+        return losses
 
     @torch.no_grad()
     def after_step(self) -> None:

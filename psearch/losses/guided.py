@@ -53,8 +53,9 @@ class QueryObjectness:
     def _sorted(self, anchors: Tensor, batch: Batch, image: int, wanted: Tensor) -> tuple[Tensor, ...]:
         """Masks (a,) of the anchors of the query's person, of other people, of the background."""
         boxes, ids = batch.boxes[image], batch.ids[image]
-        matched = match(anchors, boxes, batch.ignore[image])
-        person, background = self.proposal_loss.foreground_background(matched)
+        ignore = batch.ignore[image]
+        matched = match(anchors, boxes, ignore)
+        person, background = self.proposal_loss.foreground_background(matched, anchors, boxes[~ignore])
         same = person & (ids[matched.target] == wanted) if len(ids) else person
         return same, person & ~same, background
 

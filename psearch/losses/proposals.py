@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
 from psearch import distributed
-from psearch.boxes import Match, encode, foreground_background, match
+from psearch.boxes import Match, best_of_any, encode, foreground_background, match
 from psearch.types import Batch, SearchOutput
 
 
@@ -20,22 +20,28 @@ class ProposalLoss:
 
     batch_size_per_image: anchors per image. positive_fraction: largest share of persons among them.
     fg_iou_thresh: an anchor is a person from this IoU on, or if it is the best of a person. bg_iou_thresh: it
-    is background below this one.
+    is background below this one. shared_best: the best anchor of a person is one even if it overlaps somebody
+    else more, and then stands for that one, as in torchvision and so in SeqNet and NAE; otherwise a person's
+    best is sought among the anchors that overlap nobody more.
     """
 
     batch_size_per_image: int = 256
     positive_fraction: float = 0.5
     fg_iou_thresh: float = 0.7
     bg_iou_thresh: float = 0.3
+    shared_best: bool = False
 
     def __call__(self, output: SearchOutput, batch: Batch) -> dict[str, Tensor]:
         assert (
             output.anchors is not None and output.objectness is not None and output.anchor_deltas is not None
         )
         anchors, logits, labels, deltas, wanted = output.anchors, [], [], [], []
-        everyone = zip(batch.boxes, batch.ignore, strict=True)
+        everyone = list(zip(batch.boxes, batch.ignore, strict=True))
         matches = [match(anchors, boxes, ignore) for boxes, ignore in everyone]
-        masks = [self.foreground_background(matched) for matched in matches]
+        masks = [
+            self.foreground_background(matched, anchors, boxes[~ignore])
+            for matched, (boxes, ignore) in zip(matches, everyone, strict=True)
+        ]
         drawn = balanced(masks, count=self.batch_size_per_image, share=self.positive_fraction)
         images = zip(output.objectness, output.anchor_deltas, batch.boxes, matches, drawn, strict=True)
         for objectness, delta, boxes, matched, (chosen, rest) in images:
@@ -51,14 +57,21 @@ class ProposalLoss:
             "rpn_box": smooth_l1_loss(offsets, torch.cat(wanted), beta=1 / 9, reduction="sum") / count * part,
         }
 
-    def foreground_background(self, matched: Match) -> tuple[Tensor, Tensor]:
-        """(a,) bool each: the anchors that are persons, and those that are background."""
-        return foreground_background(
+    def foreground_background(
+        self, matched: Match, anchors: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(a,) bool each: the anchors that are persons, and those that are background. targets: (m, 4), those
+        that are not ignored."""
+        person, background = foreground_background(
             matched,
             fg_iou_thresh=self.fg_iou_thresh,
             bg_iou_thresh=self.bg_iou_thresh,
-            allow_low_quality_matches=True,
+            allow_low_quality_matches=not self.shared_best,
         )
+        if not self.shared_best:
+            return person, background
+        best = best_of_any(anchors, targets)
+        return person | best, background & ~best
 
 
 def balanced(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn.functional import cross_entropy, smooth_l1_loss
 from psearch import distributed
 from psearch.boxes import RegionTargets, encode, foreground_background, match
 from psearch.losses.proposals import balanced
-from psearch.types import Batch, Boxes, Pick, Propose, SearchOutput
+from psearch.types import Batch, Boxes, Pick, Propose, SearchOutput, Stage, StagedPick
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class RegionSampler:
     bg_iou_thresh: float = 0.5
 
     def pick(self, batch: Batch) -> Pick:
-        """The pick of training: ground truth joins the proposals, then a balanced set is drawn."""
+        """The pick of training, of every stage: ground truth joins the proposals, then a balanced set is
+        drawn."""
 
         def picked(propose: Propose) -> Boxes:
             true = list(zip(batch.boxes, batch.ignore, strict=True))
@@ -40,7 +42,7 @@ class RegionSampler:
             drawn = balanced(masks, count=self.batch_size_per_image, share=self.positive_fraction)
             return [boxes[torch.cat(rows)] for boxes, rows in zip(candidates, drawn, strict=True)]
 
-        return picked
+        return StagedPick(first=picked, last=picked)
 
     def _masks(self, candidates: Tensor, targets: Tensor, ignore: Tensor) -> tuple[Tensor, Tensor]:
         """(n,) bool each: the candidates that are persons, and those that are background."""
@@ -51,16 +53,19 @@ class RegionSampler:
         )
 
 
-def region_losses(output: SearchOutput, targets: RegionTargets) -> dict[str, Tensor]:
-    """`roi_class`: cross-entropy over all described boxes; `roi_box`: smooth L1 of the persons' deltas,
-    divided by the number of all described boxes (Girshick 2015, eq. 1-3)."""
+def region_losses(
+    output: SearchOutput | Stage, targets: RegionTargets, *, box_code: Sequence[float] = (1.0, 1.0, 1.0, 1.0)
+) -> dict[str, Tensor]:
+    """`roi_class`: cross-entropy over all described boxes; `roi_box`: smooth L1 of the persons' deltas, times
+    `box_code`, divided by the number of all described boxes (Girshick 2015, eq. 1-3; the code is Faster
+    R-CNN's division by the deltas' spread)."""
     assert output.box_logits is not None and output.box_deltas is not None
     count, part = max(len(targets.person), 1), distributed.mean_weight(len(targets.person))
     boxes, person = torch.cat(output.boxes), targets.person
-    wanted = encode(targets.boxes[person], boxes[person])
+    deltas, wanted = output.box_deltas[person].float(), encode(targets.boxes[person], boxes[person])
+    if tuple(box_code) != (1.0, 1.0, 1.0, 1.0):
+        deltas, wanted = deltas * deltas.new_tensor(box_code), wanted * wanted.new_tensor(box_code)
     return {
         "roi_class": cross_entropy(output.box_logits.float(), person.long(), reduction="sum") / count * part,
-        "roi_box": smooth_l1_loss(output.box_deltas[person].float(), wanted, beta=1.0, reduction="sum")
-        / count
-        * part,
+        "roi_box": smooth_l1_loss(deltas, wanted, beta=1.0, reduction="sum") / count * part,
     }

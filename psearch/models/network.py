@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from psearch.types import EVERYTHING, MEAN, STD, AnchorGrid, Pick, SearchOutput, Tap
 
+PLAIN = (1.0, 1.0, 1.0, 1.0)
+"""The box code of a network whose layers give plain deltas."""
+
 
 class Network(nn.Module):
     """Images (b, 3, h, w), normalised, and a `pick` that decides which boxes are described -> `SearchOutput`.
@@ -17,11 +20,15 @@ class Network(nn.Module):
 
     embedding_size: length of an identity embedding. detects: it proposes boxes itself.
     budget: boxes per image that a search describes at most; the typical few if it does not detect.
+    stages: how often it classifies and moves boxes; all but the last fill `SearchOutput.stages`. box_code:
+    what the four box deltas are multiplied by in a loss (`box_deltas` themselves are plain).
     """
 
     embedding_size: int
     detects: bool = True
     budget: int = 4
+    stages: int = 1
+    box_code: tuple[float, ...] = PLAIN
 
     @property
     def query_conditioned(self) -> Any:

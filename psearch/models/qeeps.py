@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from psearch.models.backbone import Backbone
+from psearch.models.network import PLAIN
 from psearch.models.oim import OIMNetwork, every_proposal
 from psearch.models.query_guidance import QRPN, QSSE, QSimNet, masked_mean, valid_ratio
+from psearch.models.regions import RegionHead
 from psearch.types import EVERYTHING, Boxes, Pick, QueryBatch, SearchOutput
 
 VALID_RATIO = "valid_ratio"
@@ -38,6 +40,8 @@ class QEEPSNetwork(OIMNetwork):
         aspects: Sequence[float],
         proposals: Mapping[str, Any],
         embedding: int = 256,
+        head: Callable[..., nn.Module] = RegionHead,
+        box_code: Sequence[float] = PLAIN,
         qsse: bool = True,
         qrpn: bool = True,
         qsim: bool = True,
@@ -45,7 +49,13 @@ class QEEPSNetwork(OIMNetwork):
         pair_proposals: int | None = None,
     ) -> None:
         super().__init__(
-            backbone, anchor_sizes=anchor_sizes, aspects=aspects, proposals=proposals, embedding=embedding
+            backbone,
+            anchor_sizes=anchor_sizes,
+            aspects=aspects,
+            proposals=proposals,
+            embedding=embedding,
+            head=head,
+            box_code=box_code,
         )
         self.qsse: nn.ModuleDict | None = None
         self.qrpn: QRPN | None = None
@@ -137,15 +147,15 @@ class QEEPSNetwork(OIMNetwork):
             **self._compare(shared, boxes, region),
         )
 
-    def _compare(self, shared: Tensor, boxes: Boxes, region: Tensor) -> dict[str, Tensor]:
+    def _compare(self, shared: Tensor, boxes: Boxes, region: Tensor) -> dict[str, Any]:
         """The outputs at the boxes and at the queries' regions (b, c, *region_size). All of them go through
         the head at once, so that its norms see one mixture in training and in use."""
-        regions = self.backbone.head(torch.cat([self._cut(shared, boxes), region]))
-        count = len(regions) - len(region)
-        logits, deltas = self.regions.locate(regions[:count])
-        embeddings, queries = self.regions.identify(regions).split([count, len(region)])
-        outputs = {"box_logits": logits, "box_deltas": deltas}
-        outputs |= {"embeddings": embeddings, "query_embeddings": queries}
+        cut = torch.cat([self._cut(shared, boxes), region])
+        described = self._plain(self.regions(cut, self.backbone.head(cut)))
+        count = len(cut) - len(region)
+        outputs = {name: rows[:count] for name, rows in described.items()}
+        embeddings, queries = described["embeddings"].split([count, len(region)])
+        outputs["query_embeddings"] = queries
         if self.qsim is not None:
             counts = torch.tensor([len(image) for image in boxes], device=queries.device)
             outputs["similarity"] = self.qsim(queries.repeat_interleave(counts, dim=0), embeddings)

@@ -12,9 +12,16 @@ from torchvision.ops import roi_align
 from psearch.models.backbone import Backbone
 from psearch.types import Boxes
 
+DESCRIBED = frozenset({"box_logits", "box_deltas", "embeddings"})
+"""Parts of `SearchOutput` that a head computes of regions."""
+
 
 class RegionHead(nn.Module):
-    """Classification, box regression and identity embedding of region features (Xiao et al. 2017, fig. 2)."""
+    """Classification, box regression and identity embedding of region features (Xiao et al. 2017, fig. 2).
+
+    It is one of the heads that a search network can be given: any module made of (backbone, embedding=length)
+    that turns regions into the wanted parts of `DESCRIBED`. `psearch.models.norm_aware` has another.
+    """
 
     def __init__(self, backbone: Backbone, *, embedding: int) -> None:
         super().__init__()
@@ -30,6 +37,16 @@ class RegionHead(nn.Module):
             nn.init.normal_(layer.weight, std=spread)
             nn.init.zeros_(layer.bias)
 
+    def forward(self, cut: Tensor, regions: Tensor, wanted: frozenset[str] = DESCRIBED) -> dict[str, Tensor]:
+        """What RoIAlign cut from the trunk's map (N, c, *region_size), and the region maps (N, c', h, w) that
+        the backbone's head made of it -> the wanted ones of `DESCRIBED`, rows (N, …)."""
+        outputs: dict[str, Tensor] = {}
+        if wanted & {"box_logits", "box_deltas"}:
+            outputs["box_logits"], outputs["box_deltas"] = self.locate(regions)
+        if "embeddings" in wanted:
+            outputs["embeddings"] = self.identify(regions)
+        return outputs
+
     def locate(self, regions: Tensor) -> tuple[Tensor, Tensor]:
         """Region maps (N, c, h, w) -> box logits (N, 2), box deltas (N, 4)."""
         flat = regions.flatten(1) if self.keep_layout else regions.mean(dim=(2, 3))
@@ -42,18 +59,34 @@ class RegionHead(nn.Module):
         return normalize(embeddings.float(), dim=1)
 
 
-def align(features: Tensor, boxes: Boxes, *, size: tuple[int, int], stride: float, samples: int) -> Tensor:
+def align(
+    features: Tensor,
+    boxes: Boxes,
+    *,
+    size: tuple[int, int],
+    stride: float,
+    samples: int,
+    aligned: bool = True,
+) -> Tensor:
     """Features (b, c, h, w) at boxes (per image (n, 4), xyxy, input pixels) -> (N, c, *size), rows in
     the order of the boxes.
 
-    `stride`: input pixels per feature pixel. With one sample per bin this is `grid_sample`, equal to
-    torchvision's `roi_align(sampling_ratio=1, aligned=True)` but much faster backwards on a CPU.
-    Source: He et al. 2017, RoIAlign; half-pixel correction as in Detectron2.
+    `stride`: input pixels per feature pixel. aligned: False leaves out the half-pixel correction, as Faster
+    R-CNN's public versions of 2019 do and with them every published weight of person search. With one sample
+    per bin this is `grid_sample`, equal to torchvision's `roi_align(sampling_ratio=1, aligned=True)` but much
+    faster backwards on a CPU. Source: He et al. 2017, RoIAlign; half-pixel correction as in Detectron2.
     """
     if samples == 1:
+        boxes = boxes if aligned else [_uncorrected(each, stride) for each in boxes]
         return _align_once(features, boxes, size, stride)
-    result: Tensor = roi_align(features, boxes, size, 1.0 / stride, samples, aligned=True)
+    result: Tensor = roi_align(features, boxes, size, 1.0 / stride, samples, aligned=aligned)
     return result
+
+
+def _uncorrected(boxes: Tensor, stride: float) -> Tensor:
+    """Boxes that look where `aligned=False` does: half a feature pixel on, at least a feature pixel large."""
+    corner, other = boxes[:, :2], boxes[:, 2:]
+    return torch.cat([corner, torch.maximum(other, corner + stride)], dim=1) + stride / 2
 
 
 def _align_once(features: Tensor, boxes: Boxes, size: tuple[int, int], stride: float) -> Tensor:

@@ -38,7 +38,8 @@ class ResNetC4(Backbone):
     """ResNet-18, 34 or 50 (He et al. 2016) split as in C4 Faster R-CNN and OIM (Xiao et al. 2017).
 
     width: multiplies every channel count. weights: of ImageNet by name (only at width 1), or a file.
-    frozen_norm: BatchNorm keeps the statistics of these weights.
+    frozen_norm: BatchNorm keeps the statistics of these weights. frozen_stem: the first convolution and its
+    norm's affine numbers are not trained, as in SeqNet and NAE, whose other norms all are.
     Raises ValueError for a depth torchvision lacks, and for a norm that is frozen before it learnt.
     """
 
@@ -46,7 +47,13 @@ class ResNetC4(Backbone):
     region_map = (7, 7)
 
     def __init__(
-        self, *, depth: int, width: float = 1.0, weights: Source = None, frozen_norm: bool = False
+        self,
+        *,
+        depth: int,
+        width: float = 1.0,
+        weights: Source = None,
+        frozen_norm: bool = False,
+        frozen_stem: bool = False,
     ) -> None:
         super().__init__()
         if depth not in EXPANSION:
@@ -59,6 +66,7 @@ class ResNetC4(Backbone):
         if frozen_norm:
             network = frozen(network, weights)
         self.stem = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
+        self.stem.requires_grad_(not frozen_stem)
         self.c2, self.c3, self.c4, self.head = network.layer1, network.layer2, network.layer3, network.layer4
         channels = [int(c * width * EXPANSION[depth]) for c in (64, 128, 256, 512)]
         self.taps = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, BinaryIO
 import torch
 
 from psearch.files import replace
+from psearch.runs.foreign import imported
 
 log = logging.getLogger(__name__)
 
@@ -54,25 +56,42 @@ def save(directory: Path, state: dict[str, Any], *, best: bool = False) -> None:
 
 
 def load(path: Path | str) -> dict[str, Any]:
-    """Read one checkpoint file onto the CPU; ValueError if it is missing or broken in any byte."""
+    """Read one checkpoint file onto the CPU, ours or one that `psearch.runs.importers` can turn into ours;
+    ValueError if it is missing, broken in any byte or of no known kind."""
+    state = _read(path)
+    return state if isinstance(state, dict) and "network" in state else imported(state, path)
+
+
+def _read(path: Path | str) -> Any:
     try:
         with open(path, "rb") as file:
             checked = _has_checksums(file)
             state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"there is no checkpoint {path}: check the path") from None
+    except IsADirectoryError:
+        raise ValueError(f"the checkpoint {path} is a folder: name the file in it") from None
     except PermissionError as error:
         raise ValueError(f"the checkpoint {path} may not be read by this user: {error.strerror}") from error
     except Exception as error:  # a damaged file surfaces as nearly anything
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f"the checkpoint {path} cannot be read ({reason}): it is damaged or not ours"
-        ) from error
-    if not isinstance(state, dict):
-        raise ValueError(f"the checkpoint {path} is not ours: it holds a {type(state).__name__}")
+        raise ValueError(_unreadable(path, error)) from error
     if not checked:
         log.warning("%s has no checksums, torch wrote none before 1.6: damage would go unnoticed", path)
     return state
+
+
+def _unreadable(path: Path | str, error: Exception) -> str:
+    """What to say of a file that torch refuses; torch's own words advise to switch its protection off."""
+    foreign = re.search(r"GLOBAL (\S+)", str(error))
+    if foreign:
+        return (
+            f"the checkpoint {path} cannot be read: it holds a Python object ({foreign[1]}), and to read one "
+            "is to run what the file says. Write the weights alone, where the file comes from: "
+            "torch.save({'model': model.state_dict()}, FILE)"
+        )
+    told = (str(error).strip() or type(error).__name__).splitlines()[0]
+    reason = "it is no file of torch.save" if "weights_only" in told or "Weights only" in told else told
+    return f"the checkpoint {path} cannot be read ({reason}): it is damaged or not ours"
 
 
 def damage(path: Path | str) -> str | None:

@@ -109,6 +109,8 @@ class _Checkpoint:
             raise ValueError(
                 f"{path} is no checkpoint of psearch: it does not say what it was trained by ({error})"
             ) from error
+        if not (data or recipe.data):
+            raise ValueError(f"{path} does not say which data it is of: add data=… (and its data.root=…)")
         return cls(path, state, data or recipe.data, recipe.seed)
 
     @property

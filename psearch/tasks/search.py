@@ -72,6 +72,8 @@ class SearchTask(NetworkTask):
             proposal_loss=proposal_loss,
             region_sampler=build(compression["region_sampler"]),
             guided=self.guided(proposal_loss),
+            stages=self.network.stages,
+            box_code=self.network.box_code,
         )
         self.distillation = None
 

@@ -13,6 +13,7 @@ from psearch.distill.distillation import Distillation
 from psearch.engine.options import Loader
 from psearch.models.network import Network
 from psearch.models.weights import Source, file_of, fit, read
+from psearch.runs import checkpoint, foreign
 from psearch.types import Benchmark
 
 
@@ -77,7 +78,10 @@ class NetworkTask(nn.Module):
             self.network.begin()
             return
         what = f"student.start={path}"
-        fit(self.network, read(path, what).tensors, what=what, fresh=self.fresh)
+        given = read(path, what)
+        known = not given.ours and foreign.is_known(given.tensors)
+        tensors = checkpoint.load(path)["network"] if known else given.tensors
+        fit(self.network, tensors, what=what, fresh=self.fresh)
 
     @property
     def fresh(self) -> frozenset[str]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from psearch.evaluation.pool import pool_detections
-from psearch.evaluation.search import search
+from psearch.evaluation.search import search, search_galleries
 from psearch.evaluation.similarities import ContextMatching, most_similar
 from psearch.types import Detections, Query, Scene
 
@@ -105,3 +105,22 @@ def test_most_similar_takes_the_first_of_equals():
 def test_impossible_sizes_are_refused():
     with pytest.raises(ValueError, match="k1 >= 1"):
         ContextMatching(k1=0)
+
+
+def test_confidence_weighs_the_gallery_and_not_the_querys_company():
+    """CWS: a lookalike that is hardly taken for a person comes after one that surely is one."""
+    ann, bob = (1.0, 0.0), (0.0, 1.0)
+    scenes = [scene("s0", [1, 2]), scene("s1", [1]), scene("s2", [3])]
+    doubtful = Detections(PLACES[:1], np.array([0.5], np.float32), np.array([[0.9, 0.0]], np.float32))
+    detections = [found(ann, bob), found((0.8, 0.0)), doubtful]
+    query, vectors = Query(0, PLACES[0], 1, np.array([1, 2])), np.array([ann], np.float32)
+    plain, weighted = (
+        search_galleries(scenes, detections, [query], vectors, {"own": [query]}, confidence_weighted=weighs)[
+            "own"
+        ]
+        for weighs in (False, True)
+    )
+    assert plain.top(1) == 0 and weighted.top(1) == 1
+    pool = pool_detections(scenes, detections, score_threshold=0.5, width=2, weighted=True)
+    np.testing.assert_allclose(pool.embeddings[-1], [0.45, 0.0])
+    np.testing.assert_allclose(pool.unweighted(np.array([0, 1, 3])), [ann, bob, (0.9, 0.0)], rtol=1e-6)

@@ -237,3 +237,11 @@ def test_a_record_says_how_many_scenes_were_searched():
     )
     assert evaluation.searches["other_cameras"]["gallery_size"] == 1
     assert evaluation.searches["other_cameras"]["mode"] == "other_cameras"
+
+
+def test_the_record_says_that_similarities_are_weighted_with_scores():
+    plain, weighted = (
+        Evaluator(confidence_weighted=weighs)(Painted(), loader(), SPLIT) for weighs in (False, True)
+    )
+    assert plain.protocol["similarity"] == "embedding"
+    assert weighted.protocol["similarity"] == "embedding, times the detection's score"
