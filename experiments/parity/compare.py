@@ -246,9 +246,9 @@ def relative(left: Tensor, right: Tensor) -> float:
 
 
 def training(kind: str, network: nn.Module, steps: int) -> None:
-    """Both trained by the published recipe (SGD, warm-up, clipping at 10) from one state, and at the boxes that
-    the public program sampled. (Left to themselves, one box of a hundred is another as soon as a candidate lies
-    nearer to a threshold of sampling than rounding.)"""
+    """Both trained by the published recipe (SGD, warm-up, clipping at 10) from one state, and at the boxes
+    that the public program sampled. (Left to themselves, a box is another as soon as a candidate lies nearer
+    to a threshold of sampling than rounding.)"""
     network.train()
     task = ours(kind, network)
     task.train()

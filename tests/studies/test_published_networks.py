@@ -156,5 +156,5 @@ def test_a_training_starts_from_a_published_file(home: Path) -> None:
     given = checkpoint.load(file)["network"]
     assert all(torch.equal(value, given[key]) for key, value in task.network.state_dict().items())
     other, _ = composed("student=seqnet", "compression=r18", f"student.start={file}")
-    with pytest.raises(ValueError, match=r"student.start=.*nae.pth does not fit \d+ tensors .*first.box_logits"):
+    with pytest.raises(ValueError, match=r"start=.*nae.pth does not fit \d+ tensors .*first.box_logits"):
         make_task(other, FACTS).begin()
