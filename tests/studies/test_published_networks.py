@@ -74,7 +74,11 @@ def test_oim_nae_and_qeeps_differ_by_their_head_alone() -> None:
 
 @pytest.mark.parametrize("teacher", ["nae", "seqnet", "nae_r50", "seqnet_r50"])
 def test_every_recipe_of_a_teacher_makes_a_task(teacher: str) -> None:
-    config, _ = composed(f"teacher={teacher}", "distill=cwd")
+    config, _ = composed(
+        f"teacher={teacher}",
+        "distill=cwd",
+        *([f"teacher.{teacher}.compression.backbone.weights=none"] if teacher.endswith("r50") else []),
+    )
     recipe = config.teachers[teacher].recipe
     assert recipe is not None
     with torch.device("meta"):
@@ -156,5 +160,5 @@ def test_a_training_starts_from_a_published_file(home: Path) -> None:
     given = checkpoint.load(file)["network"]
     assert all(torch.equal(value, given[key]) for key, value in task.network.state_dict().items())
     other, _ = composed("student=seqnet", "compression=r18", f"student.start={file}")
-    with pytest.raises(ValueError, match=r"start=.*nae.pth does not fit \d+ tensors .*first.box_logits"):
+    with pytest.raises(ValueError, match=r"does not fit .* missing \(first.box_logits.weight"):
         make_task(other, FACTS).begin()
