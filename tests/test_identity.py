@@ -38,19 +38,24 @@ from psearch.sources import signature_defaults
 CONF = Path(__file__).parents[1] / "conf"
 
 DECIDING = """
-seed
-data: _target_ name sides gallery_size subset published_boxes seed height width queries
+seed _target_ _partial_ model name weights crop taps image_scale centre dimensions options
+data: _target_ name held_out sides gallery_size subset published_boxes seed height width queries
     train_scenes val_scenes test_scenes train_identities val_identities test_identities
 student: _target_ _partial_ qsse qrpn qsim negatives others start
 student.network: _target_ _partial_ embedding crop strips qsse_bias pair_proposals qsse qrpn qsim
+    box_code first_score geometry max_detections nms_threshold score_threshold head
+student.network.head: _target_ _partial_ box_norm
 student.memory: _target_ _partial_ temperature momentum queue
 student.criterion: _target_ _partial_ temperature smoothing
 student.anchors: count sizes aspects
 student.weights: rpn_object rpn_box roi_class roi_box identity qrpn_object similarity
+    stage1_box stage1_class
 student.loading: flip multi_scale group_by_aspect shift scale colour erase per_identity
-compression.backbone: _target_ widths region_size strips name depth width pretrained frozen_norm
+compression.backbone: _target_ widths region_size strips name depth width weights frozen_norm
+    frozen_stem keep_layout align_samples options
 compression.proposals: pre_nms_top_n post_nms_top_n nms_thresh pre_nms_top_n_train post_nms_top_n_train
 compression.proposal_loss: _target_ batch_size_per_image positive_fraction fg_iou_thresh bg_iou_thresh
+    shared_best
 compression.region_sampler: _target_ batch_size_per_image positive_fraction fg_iou_thresh bg_iou_thresh
 trainer: _target_ epochs batch_size clip decay_norms accumulate autocast channels_last norm
 trainer.optimizer: _target_ _partial_ lr weight_decay fused momentum
@@ -60,7 +65,7 @@ distill: _target_ weight teacher taps temperature foreground background attentio
     batch_size_per_image fg_iou_thresh
 evaluation: split galleries
 evaluation.evaluator: _target_ score_threshold nms_threshold protocol also_protocols keep_top max_detections
-    low_score_threshold rerank
+    low_score_threshold rerank confidence_weighted
 evaluation.evaluator.rerank: _target_ k1 k2 overlap
 """
 """Every key of conf/ that decides a result, and every parameter with a default that its targets take. A new
