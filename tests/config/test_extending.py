@@ -149,4 +149,4 @@ def test_the_study_runs_in_processes_of_its_own_and_is_compared(psearch: Psearch
 def test_a_module_is_trusted_by_the_command_line_alone(psearch: Psearch, here: Path) -> None:
     psearch(INLINE, *TINY, *teachers("reid")[1:], "directory=one", "trainer.epochs=1")
     assert "extensions" not in (here / "outputs/one/config.yaml").read_text()
-    psearch(EVALUATE.replace("FILE", "one/last.pt"), "device=cpu")
+    psearch(EVALUATE.replace("FILE", "outputs/one/last.pt"), "device=cpu")
