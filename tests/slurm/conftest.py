@@ -74,7 +74,7 @@ def undisturbed(
     """A sweep that nothing happened to, but that its code was broken once it was submitted."""
     place = make_workplace(tmp_path_factory.mktemp("undisturbed"), cluster, pictures)
     place.submit()
-    (place.folder / "psearch/training/study.py").write_text("raise SystemError('edited after submission')\n")
+    (place.folder / "psearch/studies/train.py").write_text("raise SystemError('edited after submission')\n")
     place.wait()
     return place
 

@@ -56,7 +56,7 @@ def test_jobs_run_the_code_that_was_there_when_they_were_submitted(undisturbed: 
     assert len(known["commit"]) == 40 and known["dirty"] is False
     results = json.loads((undisturbed.runs["none-seed1"] / "results.json").read_text())
     assert results["code"] == known
-    assert "edited after" not in (frozen / "psearch/training/study.py").read_text()
+    assert "edited after" not in (frozen / "psearch/studies/train.py").read_text()
 
 
 def test_what_a_run_leaves_is_nobodys_to_change(undisturbed: Workplace) -> None:
