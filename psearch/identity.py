@@ -171,6 +171,7 @@ def flattened(config: Config) -> dict[str, str]:
     return {
         key: value if isinstance(value, str) else json.dumps(value, default=str)
         for key, value in leaves(config)
+        if key
     }
 
 

@@ -52,7 +52,8 @@ LOSSES: list[Group] = [
     )),
     ("psearch/losses/proposals.py", ("tests/losses/test_sampling.py",), (
         ("rpn-background", "bg_iou_thresh=self.bg_iou_thresh", "bg_iou_thresh=self.fg_iou_thresh"),
-        ("rpn-best-forgotten", "allow_low_quality_matches=True", "allow_low_quality_matches=False"),
+        ("rpn-best-forgotten", "allow_low_quality_matches=not self.shared_best",
+                               "allow_low_quality_matches=False"),
         ("rpn-labels-swapped", "torch.ones_like(chosen), torch.zeros_like(rest)",
                                "torch.zeros_like(chosen), torch.ones_like(rest)"),
         ("rpn-box-by-persons", 'beta=1 / 9, reduction="sum") / count',
@@ -65,7 +66,8 @@ LOSSES: list[Group] = [
         ("region-ignored-truth", "boxes[~ignore]", "boxes"),
     )),
     ("psearch/losses/regions.py", ("tests/losses/test_criterion.py",), (
-        ("region-box-by-persons", "/ count\n", "/ max(int(person.sum()), 1)\n"),
+        ("region-box-by-persons", 'wanted, beta=1.0, reduction="sum") / count',
+                                  'wanted, beta=1.0, reduction="sum") / max(int(person.sum()), 1)'),
         ("region-class-swapped", "person.long()", "1 - person.long()"),
     )),
     ("psearch/losses/criterion.py", ("tests/losses/test_criterion.py",), (
@@ -328,7 +330,7 @@ IDENTITY: list[Group] = [
         "test_a_finished_run_is_outdated_by_its_code_and_by_each_teacher_that_it_trained",
     ), (
         ("training-code-without-loop", "code_of(recipe.plain, *TRAINING)", "code_of(recipe.plain)"),
-        ("run-code-without-measurement", '"psearch.studies.assembly", "psearch.studies.measurement")', ")"),
+        ("run-code-without-measurement", ', *TAUGHT, "psearch.studies.measurement")', ", *TAUGHT)"),
         ("run-code-of-teachers", ' if key != "teacher"}', "}"),
         ("teacher-by-all-data", "address(teacher.recipe.plain, data.train,",
                                 "address(teacher.recipe.plain, data.whole,"),

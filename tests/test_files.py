@@ -38,7 +38,7 @@ def test_everything_has_the_mode_that_the_umask_says(tmp_path: Path, umask: int)
         write_arrays(inside / "scenes.npz", {"a": np.zeros(3)})
     with acquire(home / "s" / "run", {"seed": 1}) as run:
         for number in (1, 2):
-            checkpoint.save(run.directory, {"step": number}, best=True)
+            checkpoint.save(run.directory, {"step": number, "network": {}}, best=True)
         run.finish(RunRecord.parse({"status": "ok"}))
     kept(home / "c" / "x.bin", lambda: b"x", write=replace_bytes, read=Path.read_bytes)
     found = {path: stat.S_IMODE(path.stat().st_mode) for path in (home, *home.rglob("*"))}
@@ -111,7 +111,7 @@ def test_a_colleague_uses_what_is_finished_and_is_told_what_is_not(folder: Path)
     """A teacher of somebody else, for instance."""
     config = {"seed": 1}
     with acquire(folder / "done", config) as run:
-        checkpoint.save(run.directory, {"step": 7})
+        checkpoint.save(run.directory, {"step": 7, "network": {}})
         run.finish(RunRecord.parse({"status": "ok", "metrics": {}}))
     with acquire(folder / "half", config):
         pass

@@ -38,12 +38,12 @@ from psearch.sources import signature_defaults
 CONF = Path(__file__).parents[1] / "conf"
 
 DECIDING = """
-seed _target_ _partial_ model name weights crop taps image_scale centre dimensions options
-data: _target_ name held_out sides gallery_size subset published_boxes seed height width queries
-    train_scenes val_scenes test_scenes train_identities val_identities test_identities
+seed
+data: _target_ name sides gallery_size subset published_boxes seed height width queries
+    train_scenes val_scenes test_scenes train_identities val_identities test_identities held_out
 student: _target_ _partial_ qsse qrpn qsim negatives others start
 student.network: _target_ _partial_ embedding crop strips qsse_bias pair_proposals qsse qrpn qsim
-    box_code first_score geometry max_detections nms_threshold score_threshold head
+    box_code first_score geometry head max_detections nms_threshold score_threshold
 student.network.head: _target_ _partial_ box_norm
 student.memory: _target_ _partial_ temperature momentum queue
 student.criterion: _target_ _partial_ temperature smoothing
@@ -52,7 +52,7 @@ student.weights: rpn_object rpn_box roi_class roi_box identity qrpn_object simil
     stage1_box stage1_class
 student.loading: flip multi_scale group_by_aspect shift scale colour erase per_identity
 compression.backbone: _target_ widths region_size strips name depth width weights frozen_norm
-    frozen_stem keep_layout align_samples options
+    frozen_stem align_samples keep_layout options
 compression.proposals: pre_nms_top_n post_nms_top_n nms_thresh pre_nms_top_n_train post_nms_top_n_train
 compression.proposal_loss: _target_ batch_size_per_image positive_fraction fg_iou_thresh bg_iou_thresh
     shared_best
@@ -70,6 +70,21 @@ evaluation.evaluator.rerank: _target_ k1 k2 overlap
 """
 """Every key of conf/ that decides a result, and every parameter with a default that its targets take. A new
 key belongs here or, with the reason, into `psearch.identity.NEUTRAL`: a decision about what a run is."""
+
+FROZEN = {
+    "_target_",
+    "_partial_",
+    "model",
+    "name",
+    "options",
+    "crop",
+    "centre",
+    "image_scale",
+    "dimensions",
+    "taps",
+    "weights",
+}
+"""Keys of a teacher that is a frozen network of another program."""
 
 BY_CONTENT = {"checkpoint", "teacher.checkpoint", *PRESENCE}
 """Keys of files and folders, of which something else decides than where they are; see `deciding`."""
@@ -130,7 +145,7 @@ def every_key() -> set[str]:
 
 def test_every_key_is_decided_upon() -> None:
     keys = every_key()
-    assert {key for key in keys if decides(key)} == decided() | BY_CONTENT
+    assert {key for key in keys if decides(key)} == decided() | BY_CONTENT | FROZEN
     named = {key for key in NEUTRAL if any(f"{other}.".startswith(f"{key}.") for other in keys)}
     assert set(NEUTRAL) == named | NO_KEYS | COMING
 

@@ -31,11 +31,12 @@ from psearch.engine.optimization import Optimization, warmup_milestones  # noqa:
 from psearch.evaluation.describe import detections  # noqa: E402
 from psearch.losses.identity import IdentityMemory  # noqa: E402
 from psearch.models.oim import OIMNetwork  # noqa: E402
+from psearch.models.seqnet import SeqNetwork  # noqa: E402
 from psearch.runs import checkpoint  # noqa: E402
 from psearch.runs.importers import seqnet as importer  # noqa: E402
 from psearch.studies.recipe import restored_task  # noqa: E402
 from psearch.tasks.search import SearchTask  # noqa: E402
-from psearch.types import UNLABELLED, Batch, Propose  # noqa: E402
+from psearch.types import UNLABELLED, Batch, Propose, StagedPick  # noqa: E402
 from tests import seeded  # noqa: E402
 
 NMS = {"seqnet": 0.5, "nae": 0.4}
@@ -82,7 +83,7 @@ def compare(kind: str, checkout: Path, steps: int) -> None:
         return
     network = seeded_network(kind, checkout)
     training(kind, network, steps)
-    inference(kind, network, f"{kind} inference after {steps} steps")
+    inference(kind, network, f"{kind} inference after {steps} steps", score_threshold=0.01)
 
 
 def seeded_network(kind: str, checkout: Path) -> nn.Module:
@@ -120,10 +121,14 @@ def batch_of(pictures: list[Tensor], boxes: list[Tensor], ids: list[Tensor]) -> 
 
 
 @torch.no_grad()
-def inference(kind: str, network: nn.Module, what: str) -> list[dict[str, Any]]:
+def inference(
+    kind: str, network: nn.Module, what: str, *, score_threshold: float = 0.5
+) -> list[dict[str, Any]]:
     network.eval()
-    task = ours(kind, network)
-    mine = task.network.eval()
+    network.roi_heads.score_thresh = score_threshold
+    mine = ours(kind, network).network.eval()
+    if isinstance(mine, SeqNetwork):
+        mine.score_threshold = min(mine.score_threshold, score_threshold)
     most: dict[str, float] = {}
     found = []
     for index in range(len(seeded.SHAPES)):
@@ -131,7 +136,8 @@ def inference(kind: str, network: nn.Module, what: str) -> list[dict[str, Any]]:
         [theirs] = network([picture])
         batch = batch_of([picture], [query], [torch.zeros(2, dtype=torch.long)])
         output = mine(batch.images)
-        [here] = detections(output, batch, score_threshold=0.5, nms_threshold=NMS[kind], max_detections=300)
+        options: dict[str, Any] = {"nms_threshold": NMS[kind], "max_detections": 300}
+        [here] = detections(output, batch, score_threshold=score_threshold, **options)
         embedded = mine(batch.images, partial(given_boxes, query)).embeddings
         sought = torch.cat(queries(network, picture, query))
         pairs = {
@@ -240,7 +246,9 @@ def relative(left: Tensor, right: Tensor) -> float:
 
 
 def training(kind: str, network: nn.Module, steps: int) -> None:
-    """Both trained by the published recipe (SGD, warm-up, clipping at 10) from one state."""
+    """Both trained by the published recipe (SGD, warm-up, clipping at 10) from one state, and at the boxes
+    that the public program sampled. (Left to themselves, a box is another as soon as a candidate lies nearer
+    to a threshold of sampling than rounding.)"""
     network.train()
     task = ours(kind, network)
     task.train()
@@ -257,6 +265,9 @@ def training(kind: str, network: nn.Module, steps: int) -> None:
         scale=False,
         device=torch.device("cpu"),
     )
+    sampled: list[list[Tensor]] = []
+    network.roi_heads.box_roi_pool.register_forward_hook(lambda _, given, __: sampled.append(given[1]))
+    task.criterion.pick = lambda batch: picked(sampled)  # type: ignore[method-assign]
     most: dict[str, float] = {}
     trace, spent = [], [0.0, 0.0]
     for step in range(steps):
@@ -264,6 +275,7 @@ def training(kind: str, network: nn.Module, steps: int) -> None:
         for group in optimizer.param_groups:
             group["lr"] = optimization.lr  # one epoch of warm-up; compared with theirs elsewhere
         with public.first_of_each():
+            sampled.clear()
             begin = time.process_time()
             theirs = public_losses(network, pictures, targets)
             optimizer.zero_grad()
@@ -284,6 +296,16 @@ def training(kind: str, network: nn.Module, steps: int) -> None:
     )
     tell(f"{kind} losses over {steps} steps, absolute", **most)
     tell(f"{kind} table and queue after {steps} steps", **memories(task, network))
+
+
+def picked(sampled: list[list[Tensor]]) -> StagedPick:
+    """The boxes of every stage, whatever is proposed."""
+
+    def last(propose: Propose) -> list[Tensor]:
+        propose()  # is what runs the first stage
+        return sampled[-1]
+
+    return StagedPick(first=lambda propose: sampled[0], last=last)
 
 
 def memory(checkout: Path) -> None:

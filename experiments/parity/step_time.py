@@ -2,8 +2,8 @@
 
     python experiments/parity/step_time.py --seqnet CHECKOUT [--height 320 --width 512 --batch 2 --rounds 5]
 
-Both have the published limits (2000 proposals, 128 boxes a picture), the same tensors, people and threads. CPU
-seconds count, so that other work on the machine falls out as far as it can; the ratio is of the medians.
+Both have the published limits (2000 proposals, 128 boxes a picture), the same tensors, people and threads.
+CPU seconds count, so that other work on the machine falls out as far as it can; the ratio is of the medians.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ def public_step(
 def our_step(
     network: nn.Module, pictures: list[Tensor], boxes: list[Tensor], ids: list[Tensor]
 ) -> Callable[[], None]:
-    task = compare.ours("seqnet", network).to(memory_format=torch.channels_last).train()  # the trainer's default
+    task = (
+        compare.ours("seqnet", network).to(memory_format=torch.channels_last).train()
+    )  # the trainer's default
     optimization = Optimization(
         task.network.parameters(),
         optimizer=partial(torch.optim.SGD, lr=1e-5, momentum=0.9, weight_decay=0.0005),
@@ -98,7 +100,9 @@ def our_step(
         device=torch.device("cpu"),
     )
     batch: Batch = compare.batch_of(pictures, boxes, ids)
-    batch.images.data = batch.images.contiguous(memory_format=torch.channels_last)  # as the loader brings them
+    batch.images.data = batch.images.contiguous(
+        memory_format=torch.channels_last
+    )  # as the loader brings them
 
     def step() -> None:
         optimization.backward(sum(compare.our_losses(task, batch).values(), torch.zeros(())))

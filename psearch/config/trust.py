@@ -149,6 +149,8 @@ def _is_harmless(override: Override, trust: Trust) -> bool:
         return isinstance(value, list) and set(map(str, value)) <= trust.modules
     if re.search(r"\$\{[^}]*:", str(override.input_line)):
         return False  # a resolver
+    if key == "hydra.mode":  # which Hydra writes for -m
+        return str(value) in ("RUN", "MULTIRUN")
     if key == "hydra/launcher":
         return bool(re.fullmatch(r"[\w-]+", str(value)))
     if key.partition(".")[0].partition("/")[0] == "hydra" or str(override.package).startswith("hydra"):

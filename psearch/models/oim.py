@@ -52,7 +52,7 @@ class OIMNetwork(Network):
         proposals: Mapping[str, Any],
         embedding: int = 256,
         head: Callable[..., nn.Module] = RegionHead,
-        box_code: Sequence[float] = PLAIN,
+        box_code: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
         geometry: str = "centred",
     ) -> None:
         super().__init__()

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from psearch.models.backbone import Backbone
-from psearch.models.network import PLAIN
 from psearch.models.oim import OIMNetwork, every_proposal
 from psearch.models.query_guidance import QRPN, QSSE, QSimNet, masked_mean, valid_ratio
 from psearch.models.regions import RegionHead
@@ -41,7 +40,7 @@ class QEEPSNetwork(OIMNetwork):
         proposals: Mapping[str, Any],
         embedding: int = 256,
         head: Callable[..., nn.Module] = RegionHead,
-        box_code: Sequence[float] = PLAIN,
+        box_code: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
         qsse: bool = True,
         qrpn: bool = True,
         qsim: bool = True,

@@ -121,7 +121,7 @@ def foreign() -> list[str]:
 MISTAKES: list[tuple[Callable[[], list[str]], str]] = [
     (lambda: [], "either checkpoint=FILE.pt or detections=FILE.npz"),
     (lambda: ["checkpoint=nowhere.pt"], "there is no checkpoint nowhere.pt"),
-    (foreign, "foreign.pt is no checkpoint of psearch"),
+    (foreign, "foreign.pt: no network that psearch knows"),
     (diverged, "scene test_0000.*: the network's output holds NaN"),
     (lambda: ["detections=nowhere.npz", "data=synthetic"], "there are no detections nowhere.npz"),
     (lambda: ["detections=outputs/one/results.json"], "add data="),

@@ -260,3 +260,9 @@ def test_what_the_command_line_says_again_is_taken_from_the_ledger() -> None:
     for said, trusted in (((), trust), (more[1:], Trust())):
         with pytest.raises(ValueError, match="a file is not trusted with it: say it on this command line"):
             check_kept([*kept, *more], said, trusted)
+
+
+def test_what_hydra_itself_wrote_for_a_sweep_may_stand_in_the_ledger() -> None:
+    check_kept(["hydra.mode=MULTIRUN", "seed=1"], [], Trust())
+    with pytest.raises(ValueError, match="is not trusted with it"):
+        check_kept(["hydra.mode=x"], [], Trust())

@@ -102,9 +102,9 @@ def test_a_checkpoint_is_known_by_what_is_built_from_it(tmp_path: Path) -> None:
 
 def test_a_checkpoint_replaced_under_its_name_is_another_one(tmp_path: Path) -> None:
     path = tmp_path / "teacher.pt"
-    torch.save({"weights": torch.zeros(2)}, path)
+    torch.save({"network": {"w": torch.zeros(2)}}, path)
     before = checkpoint_digest(path)
-    torch.save({"weights": torch.ones(2)}, path)
+    torch.save({"network": {"w": torch.ones(2)}}, path)
     assert checkpoint_digest(path) != before
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="cannot be read"):

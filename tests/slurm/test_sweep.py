@@ -55,7 +55,7 @@ def test_jobs_run_the_code_that_was_there_when_they_were_submitted(undisturbed: 
     known = json.loads((frozen / "code.json").read_text())
     assert len(known["commit"]) == 40 and known["dirty"] is False
     results = json.loads((undisturbed.runs["none-seed1"] / "results.json").read_text())
-    assert results["code"] == known
+    assert {key: results["code"][key] for key in known} == known and len(results["code"]["closure"]) == 12
     assert "edited after" not in (frozen / "psearch/studies/train.py").read_text()
 
 

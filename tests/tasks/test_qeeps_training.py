@@ -94,7 +94,7 @@ def test_what_a_start_holds_decides_the_run_and_not_where_it_lies(inside):
 
     same = name("outputs/oim/last.pt")
     assert name("copy.pt") == same
-    torch.save({"network": {"w": torch.ones(1)}, "config": {}}, "copy.pt")
+    torch.save({"network": {"weight": torch.zeros(1)}}, "copy.pt")
     assert name("copy.pt") != same != name("null")
 
 
