@@ -79,6 +79,7 @@ FROZEN = {
     "options",
     "crop",
     "centre",
+    "image_scale",
     "dimensions",
     "taps",
     "weights",

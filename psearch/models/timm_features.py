@@ -28,10 +28,10 @@ class TimmFeatures(Network):
 
     name: timm's, perhaps with a tag. weights: `timm` (its own), a file, or none. taps: name -> stride, or
     [stride, number of the network's map, from 0, or from the end with -1]: by default the deepest map of each
-    of the strides 4, 8 and 16 as c2, c3, c4. A map of another stride is resampled. scale: of the images
-    before the network sees them; a ViT of other patches than 16 pixels sees them so that patches lie 16
-    pixels apart at scale 1. options: further arguments of `timm.create_model`. ValueError for what timm or
-    its network does not have.
+    of the strides 4, 8 and 16 as c2, c3, c4. A map of another stride is resampled. image_scale: factor of the
+    images before the network sees them; at 1 a ViT of other patches than 16 pixels sees them so that patches
+    lie 16 pixels apart. options: further arguments of `timm.create_model`. ValueError for what timm or its
+    network does not have.
     """
 
     detects = False
@@ -42,12 +42,12 @@ class TimmFeatures(Network):
         name: str,
         weights: Source = "timm",
         taps: Taps | None = None,
-        scale: float = 1.0,
+        image_scale: float = 1.0,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if scale <= 0:
-            raise ValueError(f"scale={scale}: must be above 0")
+        if image_scale <= 0:
+            raise ValueError(f"image_scale={image_scale}: must be above 0")
         self.key = "teacher.timm"
         network = timm_network(name, options or {}, key=self.key)
         self.module: nn.Module = nn.ModuleList(network.steps) if network.steps else network.module
@@ -58,7 +58,7 @@ class TimmFeatures(Network):
         self.chosen = _chosen(network, taps, self.key)
         finest = self.levels[0].stride
         self.patch = 1 if self.chain else finest
-        self.scale = scale * (1 if self.chain else finest / 2 ** round(log2(finest)))
+        self.scale = image_scale * (1 if self.chain else finest / 2 ** round(log2(finest)))
         self.weights, self.origin = weights, network.origin(self)
 
     @property

@@ -152,7 +152,7 @@ def fit(
         raise ValueError(f"{what} does not fit {len(own)} tensors of the network: {'; '.join(told)}")
     used = [name for name in own if name in tensors]
     module.load_state_dict({**own, **{name: tensors[name] for name in used}})
-    rest = [name for name in tensors if name not in own]
+    rest = [name for name in tensors if not (name in own or name in counted)]
     new = [name for name in own if name not in tensors and name not in counted]
     log.info("%s: %d tensors used, %s left over, %s missing", what, len(used), _count(rest), _count(new))
 

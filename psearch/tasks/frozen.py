@@ -113,7 +113,7 @@ class TorchreidTask(FrozenTask):
 class TimmTask(FrozenTask):
     """A network of timm as a teacher of feature maps, and of embeddings: means of its deepest map in a box.
 
-    name, weights, taps, scale, options: see `TimmFeatures`. centre, dimensions: see `FrozenTask`.
+    name, weights, taps, image_scale, options: see `TimmFeatures`. centre, dimensions: see `FrozenTask`.
     """
 
     def __init__(
@@ -124,12 +124,14 @@ class TimmTask(FrozenTask):
         name: str,
         weights: Source = "timm",
         taps: Mapping[str, int | Sequence[int]] | None = None,
-        scale: float = 1.0,
+        image_scale: float = 1.0,
         centre: bool = True,
         dimensions: int | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        network = TimmFeatures(name=name, weights=weights, taps=taps, scale=scale, options=options)
+        network = TimmFeatures(
+            name=name, weights=weights, taps=taps, image_scale=image_scale, options=options
+        )
         super().__init__(
             facts=facts,
             compression=compression,

@@ -167,3 +167,9 @@ def test_a_list_of_terms_is_named_by_its_files(tmp_path: Path) -> None:
     cfg, hydra = composed(search, "teacher=reid", "distill=[identities,softer]")
     assert variant(cfg, hydra)["distill"] == "identities+softer"
     assert cfg.distill.identities.anchor_strength == 0.5
+
+
+def test_options_of_a_network_of_timm_are_written_as_a_mapping() -> None:
+    chosen = ["compression=timm", "compression.backbone.name=resnet18"]
+    cfg, _ = check("train", [*chosen, "compression.backbone.options={output_stride:8}"])
+    assert cfg.compression.backbone.options == {"output_stride": 8}
