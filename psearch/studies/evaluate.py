@@ -42,18 +42,10 @@ def evaluate(config: EvaluateConfig) -> float:
     device = device_named(config.device)
     setup = EvaluationSetup.of(benchmark, config.evaluation, device=device, workers=config.workers)
     found, measured = subject.measured(setup)
-    results = {"status": "ok", "role": "student"} | subject.known(benchmark.name) | measured | origin(whole)
-    output = config.output or places.evaluations_directory(home) / _job(subject, whole)
-    home = config.outputs
-    subject = _subject(config, home)
-    whole = {**subject.config, "evaluation": config.plain["evaluation"]}
-    join(gpu=config.device != "cpu" and torch.cuda.is_available())
-    benchmark = read_data(subject.data)
-    device = device_named(config.device)
-    setup = EvaluationSetup.of(benchmark, config.evaluation, device=device, workers=config.workers)
-    found, measured = subject.measured(setup)
-    results = {"status": "ok", "role": "student"} | subject.known(benchmark.name) | measured | origin(whole)
-    output = config.output or places.evaluations_directory(home) / _job(subject, whole)
+    results = {"status": "ok", "role": "student"} | subject.known(benchmark.name) | measured
+    results |= origin(whole, data=benchmark.fingerprint)
+    name = _job(subject, config_hash(whole, benchmark.fingerprint))
+    output = config.output or places.evaluations_directory(home) / name
 
     def tell() -> None:
         _write(output, whole, results)
@@ -68,9 +60,10 @@ def evaluate(config: EvaluateConfig) -> float:
     return float(results["metrics"].get("mAP", results["metrics"].get("gt_mAP")))
 
 
-def _job(subject: _Checkpoint | _File, config: Mapping[str, Any]) -> str:
-    """`<run>-<last or best>-<6 hex of its file and the config>`: same arguments, same directory."""
-    text = f"{subject.path.resolve()} {config_hash(config)}"
+def _job(subject: _Checkpoint | _File, measured: str) -> str:
+    """`<run>-<last or best>-<6 hex>` of the file, and of the digest of config and data: same arguments and
+    data, same directory."""
+    text = f"{subject.path.resolve()} {measured}"
     return f"{subject.name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 

@@ -21,6 +21,7 @@ from psearch.config.overrides import check
 from psearch.config.program import CONF, start
 from psearch.runs.config import EvaluateConfig
 from psearch.studies.evaluate import evaluate
+from psearch.studies.measurement import EvaluationSetup
 from psearch.studies.train import run
 from tests.data.published_layouts import nasty_prw, small_coco
 from tests.study import TINY, composed
@@ -65,6 +66,30 @@ def test_a_checkpoint_is_measured_on_its_own_data_as_in_training(inside: Path) -
         assert again[part] == once[part] | ({"data": "synthetic"} if part == "variant" else {})
     assert set(again["searches"]) == {"5", "7", "legacy"}
     assert [again["searches"][name]["gallery_size"] for name in ("5", "7")] == [5, 7]
+
+
+def test_scenes_are_looked_at_once(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = []
+    measured = EvaluationSetup.network
+    monkeypatch.setattr(
+        EvaluationSetup, "network", lambda self, net: (passes.append(net), measured(self, net))[1]
+    )
+    evaluate(config("checkpoint=outputs/one/last.pt", "output=once"))
+    assert len(passes) == 1
+
+
+def test_other_data_under_the_same_arguments_is_another_evaluation(inside: Path) -> None:
+    own = small_coco(inside / "own")
+    where = [f"data.root={own}", "data.sides=[64,128]", "data.cache=null"]
+    words = ("checkpoint=outputs/one/last.pt", "data=coco", *where)
+    evaluate(config(*words))
+    evaluate(config(*words))
+    assert len(list(Path("outputs/evaluate").iterdir())) == 1
+    text = (own / "test.json").read_text()
+    (own / "test.json").write_text(text.replace("[80, 10, 24, 60]", "[82, 10, 24, 60]"))
+    assert (own / "test.json").read_text() != text
+    evaluate(config(*words))
+    assert len(list(Path("outputs/evaluate").iterdir())) == 2
 
 
 def test_saved_detections_measure_like_the_network_that_made_them(inside: Path) -> None:
