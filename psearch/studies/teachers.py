@@ -1,4 +1,4 @@
-"""Teachers are runs: a recipe is trained once, at an address made from what it is, and asked ever after."""
+"""Teachers are runs: a recipe is trained once, at an address made from what it is, and used ever after."""
 
 from __future__ import annotations
 
